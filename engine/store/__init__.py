@@ -1,0 +1,1 @@
+"""The workspace's records: one SQLite database, one repository per kind of record."""
