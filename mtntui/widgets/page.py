@@ -15,6 +15,7 @@ from rich.cells import cell_len, split_graphemes
 from rich.segment import Segment
 from textual.content import Content, Span
 from textual.css.styles import RulesMap
+from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions
@@ -35,7 +36,7 @@ class Line(Protocol):
 
     @property
     def fill(self) -> str:
-        """Style of its rows over their whole width, or an empty string."""
+        """Style of its rows from their second part to the right edge, or an empty string."""
 
     def row_count(self, width: int) -> int:
         """Rows it takes at `width` cells."""
@@ -97,7 +98,7 @@ class TextLine:
     def _room(self, width: int) -> tuple[str, int, int]:
         """Lead, room beside it and hang, cut down where the terminal is too narrow for them."""
         lead = self.lead if cells(self.lead) * 2 <= width else self.lead[: max(0, width // 4)]
-        room = max(1, width - cells(lead))
+        room = max(1, width - cells(lead) - 2 * bool(self.fill))
         return lead, room, min(self.hang, room // 3)
 
     def _starts(self, width: int) -> list[int]:
@@ -119,8 +120,10 @@ class TextLine:
         start = starts[row]
         end = starts[row + 1] if row + 1 < len(starts) else len(self.text)
         parts: list[Part] = []
-        if lead:
+        if lead or self.fill:
             parts.append((Content.styled(lead, "dim"), None))
+        if self.fill:
+            parts.append((Content(" "), None))
         if row and hang:
             parts.append((Content(" " * hang), None))
         shown = self.styled()[start:end] if len(starts) > 1 else self.styled()
@@ -191,6 +194,22 @@ class Page(Content):
         ends = self._lay_out(max(1, width))
         return ends[-1] if ends else 0
 
+    def row_of(self, line: int, width: int) -> int:
+        """The first row of a line (or the row after the last) at `width` cells."""
+        ends = self._lay_out(max(1, width))
+        return ends[min(line, len(ends)) - 1] if line and ends else 0
+
+    def extract(self, selection: Selection) -> str:
+        """The text that a selection covers."""
+        start_y, start_x = selection.start.transpose if selection.start else (0, 0)
+        end_y, end_x = selection.end.transpose if selection.end else (len(self.lines), 0)
+        chosen = [line.text for line in self.lines[start_y : end_y + 1]]
+        if chosen and end_y < len(self.lines):
+            chosen[-1] = chosen[-1][:end_x]
+        if chosen:
+            chosen[0] = chosen[0][start_x:]
+        return "\n".join(chosen)
+
     def get_height(self, rules: RulesMap, width: int) -> int:
         return self.height(width)
 
@@ -200,9 +219,7 @@ class Page(Content):
     def get_minimal_width(self, rules: RulesMap) -> int:
         return 1
 
-    def render_strips(
-        self, width: int, height: int | None, style: Style, options: RenderOptions
-    ) -> list[Strip]:
+    def render_strips(self, width: int, height: int | None, style: Style, options: RenderOptions) -> list[Strip]:
         if width <= 0:
             return []
         total = self.height(width)
@@ -215,15 +232,16 @@ class Page(Content):
         number = bisect_right(ends, y)
         line = self.lines[number]
         parts = line.draw(y - (ends[number - 1] if number else 0), width)
-        if line.fill:
-            style += options.get_style(line.fill)
         selected = options.selection.get_span(number) if options.selection is not None else None
         segments: list[Segment] = []
+        base = style
         for content, offset in parts:
+            shown = content
             if selected is not None and offset is not None and options.selection_style is not None:
-                content = _select(content, offset, selected, options.selection_style)
-            _add_segments(segments, content, offset, number, style, options)
-        return Strip(segments).adjust_cell_length(width, style.rich_style)
+                shown = _select(content, offset, selected, options.selection_style)
+            _add_segments(segments, shown, offset, number, base, options)
+            base = style + options.get_style(line.fill) if line.fill else style
+        return Strip(segments).adjust_cell_length(width, base.rich_style)
 
 
 def _select(content: Content, offset: int, selected: tuple[int, int], style: Style) -> Content:

@@ -12,6 +12,7 @@ NARROWEST = 6
 
 BETWEEN = " \u2502 "
 COPIED_BETWEEN = " | "
+RECORD_END = "\u2500" * 6
 
 
 @dataclass(slots=True)
@@ -73,9 +74,7 @@ class TableRow:
     cells: Sequence[Cell]
     is_header: bool = False
     fill: str = ""
-    _laid: tuple[list[int] | None, int, list[list[int]]] = field(
-        default=(None, -1, []), repr=False, compare=False
-    )
+    _laid: tuple[list[int] | None, int, list[list[int]]] = field(default=(None, -1, []), repr=False, compare=False)
 
     @property
     def text(self) -> str:
@@ -86,14 +85,9 @@ class TableRow:
         if self._laid[0] != columns or self._laid[1] != width:
             if columns is None:
                 room = max(1, width - cells(self.table.lead))
-                starts = [
-                    wrap(self._label(at) + cell.text, room, min(2, room // 3))
-                    for at, cell in enumerate(self.cells)
-                ]
+                starts = [wrap(self._label(at) + cell.text, room, min(2, room // 3)) for at, cell in enumerate(self.cells)]
             else:
-                starts = [
-                    wrap(cell.text, size) for cell, size in zip(self.cells, columns, strict=True)
-                ]
+                starts = [wrap(cell.text, size) for cell, size in zip(self.cells, columns, strict=True)]
             self._laid = (columns, width, starts)
         return columns, self._laid[2]
 
@@ -105,7 +99,7 @@ class TableRow:
         columns, starts = self._starts(width)
         if columns is not None:
             return max(map(len, starts), default=1)
-        return 0 if self.is_header else sum(map(len, starts))
+        return 0 if self.is_header else sum(map(len, starts)) + 1
 
     def draw(self, row: int, width: int) -> list[Part]:
         columns, starts = self._starts(width)
@@ -120,9 +114,7 @@ class TableRow:
             offset += len(cell.text) + len(COPIED_BETWEEN)
         return parts
 
-    def _draw_cell(
-        self, cell: Cell, starts: list[int], row: int, size: int, align: str, offset: int
-    ) -> list[Part]:
+    def _draw_cell(self, cell: Cell, starts: list[int], row: int, size: int, align: str, offset: int) -> list[Part]:
         if row >= len(starts):
             return [(Content(" " * size), None)]
         start = starts[row]
@@ -156,7 +148,7 @@ class TableRow:
                 ]
             row -= len(starts[at])
             offset += len(cell.text) + len(COPIED_BETWEEN)
-        return []
+        return [(Content.styled(RECORD_END, "dim"), None)]
 
 
 @dataclass(slots=True)
@@ -172,8 +164,6 @@ class TableRule:
 
     def draw(self, row: int, width: int) -> list[Part]:
         columns = self.table.columns(width)
-        if columns is None:
-            rule = "\u2500" * min(12, max(1, width - cells(self.table.lead)))
-        else:
-            rule = "\u2500\u253c\u2500".join("\u2500" * size for size in columns)
+        rules = ["\u2500" * size for size in columns] if columns is not None else [RECORD_END]
+        rule = "\u2500\u253c\u2500".join(rules)
         return [(Content.styled(self.table.lead + rule, "dim"), None)]
