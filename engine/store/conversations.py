@@ -179,6 +179,10 @@ class Conversations:
             identifier = _insert_message(connection, conversation, parent, "assistant", "", "streaming", model, parameters)
         return self.message(identifier)
 
+    def claim_reply(self, identifier: int) -> None:
+        """Say that a reply is being written, also when it was marked interrupted before its writer came to it."""
+        self._change("UPDATE messages SET status = 'streaming' WHERE id = ? AND status = 'interrupted'", (identifier,))
+
     def grow_reply(self, identifier: int, text: str) -> None:
         """Store all of a reply's text so far."""
         self._change("UPDATE messages SET content = ? WHERE id = ? AND status = 'streaming'", (text, identifier))

@@ -74,6 +74,11 @@ WHEN old.status = 'streaming' AND new.status <> 'streaming' BEGIN
     INSERT INTO messages_fts (rowid, content) VALUES (new.id, new.content);
 END;
 
+CREATE TRIGGER messages_unindexed_on_claim AFTER UPDATE OF status ON messages
+WHEN old.status <> 'streaming' AND new.status = 'streaming' BEGIN
+    INSERT INTO messages_fts (messages_fts, rowid, content) VALUES ('delete', old.id, old.content);
+END;
+
 CREATE TRIGGER messages_reindexed AFTER UPDATE OF content ON messages
 WHEN old.status <> 'streaming' AND new.status <> 'streaming' AND old.content <> new.content BEGIN
     INSERT INTO messages_fts (messages_fts, rowid, content) VALUES ('delete', old.id, old.content);

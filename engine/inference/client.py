@@ -1,0 +1,232 @@
+"""Talking to the inference host, starting it when it is not there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from engine import __version__
+from engine.errors import EngineError, HostError
+from engine.inference.protocol import LONGEST_LINE, PROTOCOL, HostStatus, event_from_dict, line, request_to_dict
+from engine.inference.types import Event, Finished, GenerationRequest
+from engine.settings import Settings
+
+_START_SECONDS = 20.0
+_BETWEEN_TRIES = 0.02
+_GREETING_SECONDS = 10.0
+_LOCK_HELD = 75
+
+
+class HostClient:
+    """A workspace's inference host, as its clients see it. Cheap to make; nothing happens until a method is called.
+
+    Args:
+        settings: say where the workspace is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._workspace = settings.workspace
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def stream(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        """Continue a conversation.
+
+        A host is started when none runs. Closing the iterator early cancels the generation, unless the request names a stored
+        reply: that goes on in the host, and `attach` joins it again.
+
+        Yields:
+            `Waiting` while a model loads, `Started`, `TextDelta`s, and one `Finished`.
+
+        Raises:
+            HostError: the host could not be started, or died.
+            EngineError: what the host reported: no such model, a prompt that is too long, …
+        """
+        async for event in self._events(request_to_dict(request)):
+            yield event
+
+    async def attach(self, reply: int) -> AsyncIterator[Event]:
+        """Join a stored reply in progress: all its text so far, then the rest as it comes.
+
+        Raises:
+            NotFoundError: the host is not writing that reply.
+            HostError: no host runs, or it died.
+        """
+        async for event in self._events({"op": "attach", "reply": reply}, start=False):
+            yield event
+
+    async def stop(self, reply: int) -> None:
+        """Stop a stored reply in progress; returns when it is stored. Nothing happens when it is over already."""
+        await self._ask_running({"op": "stop", "reply": reply})
+
+    async def load(self, model: str) -> None:
+        """Load a model, so that the next reply begins at once; returns when it is loaded."""
+        async with self._connection(start=True) as (reader, writer):
+            await self._ask(reader, writer, {"op": "load", "model": model})
+
+    async def unload(self, model: str) -> None:
+        """Let go of a model, before its files are removed."""
+        await self._ask_running({"op": "unload", "model": model})
+
+    async def status(self) -> HostStatus | None:
+        """What the host is doing; None when none runs."""
+        answer = await self._ask_running({"op": "status"})
+        if answer is None:
+            return None
+        answer.pop("event")
+        return HostStatus(**answer)
+
+    async def shut_down(self) -> bool:
+        """End the host, keeping what replies in progress have; returns when it is gone. False when none ran."""
+        status = await self.status()
+        if status is None:
+            return False
+        await self._ask_running({"op": "shut_down"})
+        deadline = monotonic() + _START_SECONDS
+        while _held(self._workspace.host_lock):
+            if monotonic() > deadline:
+                raise HostError(f"The inference host (process {status.pid}) does not end.", f"Kill process {status.pid}.")
+            await asyncio.sleep(_BETWEEN_TRIES)
+        return True
+
+    async def _events(self, request: dict[str, Any], *, start: bool = True) -> AsyncIterator[Event]:
+        async with self._connection(start=start) as (reader, writer):
+            writer.write(line(request))
+            await writer.drain()
+            while True:
+                event = event_from_dict(await _receive(reader))
+                yield event
+                if isinstance(event, Finished):
+                    return
+
+    async def _ask_running(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """Ask a host that runs; None when there is none."""
+        try:
+            async with self._connection(start=False) as (reader, writer):
+                return await self._ask(reader, writer, request)
+        except HostAbsentError:
+            return None
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: dict[str, Any]) -> dict[str, Any]:
+        writer.write(line(request))
+        await writer.drain()
+        answer = await _receive(reader)
+        if answer.get("event") == "error":
+            event_from_dict(answer)
+        return answer
+
+    @asynccontextmanager
+    async def _connection(self, *, start: bool) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        reader, writer = await (self._connect_or_start() if start else self._connect())
+        try:
+            yield reader, writer
+        except ConnectionError as error:
+            raise _lost() from error
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        path = str(self._workspace.host_socket)
+        try:
+            reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
+            greeting = json.loads(await asyncio.wait_for(reader.readline(), _GREETING_SECONDS) or b"{}")
+        except (FileNotFoundError, ConnectionError) as error:
+            raise HostAbsentError("No inference host runs.", "It starts with the next message.") from error
+        except TimeoutError as error:
+            raise HostError("The inference host does not answer.", "Run `mtntui host stop`, or kill its process.") from error
+        if not greeting:
+            raise HostAbsentError("The inference host is ending.", "Try again.")
+        if greeting.get("protocol") != PROTOCOL or greeting.get("version") != __version__:
+            writer.write(line({"op": "shut_down"}))
+            writer.close()
+            raise HostAbsentError(
+                f"The inference host that ran is of another version ({greeting.get('version')}).", "It was ended; try again."
+            )
+        return reader, writer
+
+    async def _connect_or_start(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        deadline = monotonic() + _START_SECONDS
+        started: subprocess.Popen[bytes] | None = None
+        while True:
+            try:
+                return await self._connect()
+            except HostAbsentError:
+                if monotonic() > deadline:
+                    raise HostError(
+                        "The inference host did not start in time.", f"Its log is {self._workspace.host_log}."
+                    ) from None
+            if started is None or started.poll() == _LOCK_HELD:
+                # Another host is starting, or an old one is ending: look again in a moment.
+                started = self._start()
+            elif started.poll() is not None:
+                raise HostError(
+                    f"The inference host could not start: {_last_line(self._workspace.host_log)}",
+                    f"Its log is {self._workspace.host_log}.",
+                )
+            await asyncio.sleep(_BETWEEN_TRIES)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start a host, detached: it outlives this process and its terminal."""
+        self._workspace.prepare()
+        code = Path(__file__).parents[2]
+        path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH", "")]))
+        with self._workspace.host_log.open("ab") as log:
+            # Kept, so that its end is noticed here and leaves no zombie.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "engine.inference.host", str(self._workspace.home)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._workspace.home,
+                env=os.environ | {"PYTHONPATH": path},
+            )
+        return self._process
+
+
+class HostAbsentError(HostError):
+    """No inference host listens at the moment."""
+
+
+async def _receive(reader: asyncio.StreamReader) -> dict[str, Any]:
+    received = await reader.readline()
+    if not received.endswith(b"\n"):
+        raise _lost()
+    answer: dict[str, Any] = json.loads(received)
+    return answer
+
+
+def _lost() -> EngineError:
+    return HostError("The inference host ended in the middle of its work.", "Send again: a new one starts by itself.")
+
+
+def _held(lock: Path) -> bool:
+    """Whether a process holds the lock."""
+    import fcntl
+
+    try:
+        with lock.open("r", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError as error:
+        return str(error)
+    return lines[-1] if lines else "it said nothing."

@@ -1,0 +1,287 @@
+"""The inference host: one process per workspace that holds loaded models and generates for every terminal.
+
+Run as `python -m engine.inference.host HOME`. Clients start it on demand; it ends when nobody used it for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import IO, Any
+
+from engine import __version__
+from engine.errors import EngineError, InvalidInputError, NotFoundError
+from engine.inference.broadcast import Broadcast
+from engine.inference.model_pool import ModelPool
+from engine.inference.model_worker import Task
+from engine.inference.protocol import (
+    LONGEST_LINE,
+    HostStatus,
+    error_to_dict,
+    event_to_dict,
+    greeting,
+    line,
+    request_from_dict,
+)
+from engine.inference.types import Event, GenerationRequest, Waiting
+from engine.settings import Settings, load_settings
+from engine.store.conversations import Conversations
+from engine.store.database import Database
+from engine.store.models import Models
+from engine.workspace import Workspace
+
+LOCK_HELD = 75
+"""Exit status when another host of this workspace runs already."""
+
+_BETWEEN_IDLE_CHECKS = 1.0
+
+
+class Host:
+    """Serves one workspace until it is idle for long, or told to end.
+
+    Args:
+        workspace: prepared.
+        settings: for threads, memory and idle time.
+    """
+
+    def __init__(self, workspace: Workspace, settings: Settings) -> None:
+        self._workspace = workspace
+        self._settings = settings.inference
+        database = Database(workspace.database)
+        self._conversations = Conversations(database)
+        self._pool = ModelPool(Models(database), limit=self._settings.max_loaded_models, threads=self._settings.threads, log=_log)
+        self._tasks: dict[Task, Broadcast] = {}
+        self._replies: dict[int, Task] = {}
+        self._connections = 0
+        self._last_use = monotonic()
+        self._end = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Listen until the end; replies in progress are stopped and kept then."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._end.set)
+        self._conversations.mark_interrupted()
+        path = self._workspace.host_socket
+        path.unlink(missing_ok=True)  # the lock is ours, so whoever made it is dead
+        old_mask = os.umask(0o177)
+        try:
+            server = await asyncio.start_unix_server(self._connected, str(path), limit=LONGEST_LINE)
+        finally:
+            os.umask(old_mask)
+        _log(f"listening, process {os.getpid()}, version {__version__}")
+        await self._until_end()
+        path.unlink(missing_ok=True)
+        server.close()
+        broadcasts = list(self._tasks.values())
+        for task in list(self._tasks):
+            task.cancelled.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*(broadcast.over.wait() for broadcast in broadcasts)), 10)
+        _log("ended")
+
+    async def _until_end(self) -> None:
+        while not self._end.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._end.wait(), _BETWEEN_IDLE_CHECKS)
+            if self._tasks or self._connections:
+                self._last_use = monotonic()
+            elif monotonic() - self._last_use > 60 * self._settings.idle_minutes:
+                _log("idle")
+                return
+            if not self._workspace.home.is_dir():
+                _log("the workspace is gone")
+                return
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        try:
+            writer.write(line(greeting(os.getpid())))
+            request = json.loads(await reader.readline() or b"{}")
+            await self._answer(request, reader, writer)
+        except EngineError as error:
+            writer.write(line(error_to_dict(error)))
+        except (ConnectionError, asyncio.CancelledError):
+            return
+        except Exception as error:
+            import traceback
+
+            _log(traceback.format_exc())
+            trouble = InvalidInputError(f"The inference host could not read a request: {error!r}.", "Update mtntui.")
+            writer.write(line(error_to_dict(trouble)))
+        finally:
+            self._connections -= 1
+            with suppress(ConnectionError):
+                await writer.drain()
+            writer.close()
+
+    async def _answer(self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        match request.get("op"):
+            case "generate":
+                await self._generate(request_from_dict(request), reader, writer)
+            case "attach":
+                await self._pass_on(self._broadcast(request["reply"]), reader, writer)
+            case "stop":
+                if task := self._replies.get(request["reply"]):
+                    task.cancelled.set()
+                    await self._tasks[task].over.wait()
+                writer.write(line({"event": "ok"}))
+            case "load":
+                await self._load(request["model"])
+                writer.write(line({"event": "ok"}))
+            case "unload":
+                self._pool.unload(request["model"])
+                writer.write(line({"event": "ok"}))
+            case "status":
+                writer.write(line({"event": "status", **_fields(self._status())}))
+            case "shut_down":
+                writer.write(line({"event": "ok"}))
+                self._end.set()
+            case None:  # connected and left: somebody looked whether a host is there
+                return
+            case other:
+                raise InvalidInputError(f"The inference host does not know the request {other!r}.", "Update mtntui.")
+
+    async def _generate(self, request: GenerationRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        worker = self._pool.worker(request.model)
+        broadcast = Broadcast(request.reply, self._conversations)
+        broadcast.begin()
+
+        def emit(event: Event) -> None:
+            loop.call_soon_threadsafe(broadcast.take, event)
+
+        def fail(error: EngineError) -> None:
+            loop.call_soon_threadsafe(broadcast.fail, error)
+
+        task = Task(request, emit, fail)
+        self._tasks[task] = broadcast
+        if request.reply is not None:
+            self._replies[request.reply] = task
+        forget = asyncio.create_task(self._forget(task, broadcast))
+        if not worker.settled.is_set():
+            broadcast.take(Waiting(f"loading {worker.name}"))
+        worker.submit(task)
+        try:
+            await self._pass_on(broadcast, reader, writer)
+        except EngineError:
+            if worker.trouble:
+                self._pool.discard(worker)
+            raise
+        finally:
+            if request.reply is None and not broadcast.heard:
+                task.cancelled.set()
+            await asyncio.shield(forget)
+
+    async def _forget(self, task: Task, broadcast: Broadcast) -> None:
+        await broadcast.over.wait()
+        self._tasks.pop(task, None)
+        if task.request.reply is not None:
+            self._replies.pop(task.request.reply, None)
+
+    def _broadcast(self, reply: int) -> Broadcast:
+        if reply not in self._replies:
+            raise NotFoundError("That reply is not being written any more.", "Open the conversation again.")
+        return self._tasks[self._replies[reply]]
+
+    async def _pass_on(self, broadcast: Broadcast, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Send events until the last one, or until the client is gone."""
+        gone = asyncio.create_task(reader.read(1))
+        sending = asyncio.create_task(self._send(broadcast, writer))
+        try:
+            await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        finally:
+            for task in (gone, sending):
+                task.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError, EngineError):
+                await sending
+
+    async def _send(self, broadcast: Broadcast, writer: asyncio.StreamWriter) -> None:
+        async for event in broadcast.listen():
+            writer.write(line(event_to_dict(event)))
+            await writer.drain()
+
+    async def _load(self, model: str) -> None:
+        worker = self._pool.worker(model)
+        await asyncio.to_thread(worker.settled.wait)
+        if worker.trouble:
+            self._pool.discard(worker)
+            raise worker.trouble
+
+    def _status(self) -> HostStatus:
+        return HostStatus(
+            pid=os.getpid(),
+            version=__version__,
+            loaded=self._pool.loaded,
+            replies=list(self._replies),
+            active=len(self._tasks),
+            memory_bytes=_resident_bytes(),
+            idle_seconds=monotonic() - self._last_use,
+        )
+
+
+def _fields(status: HostStatus) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(status)
+
+
+def _resident_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _log(text: str) -> None:
+    from engine.store.database import now
+
+    sys.stderr.write(f"{now()} {text}\n")
+    sys.stderr.flush()
+
+
+def _lock(path: Path) -> IO[str] | None:
+    """Hold the workspace's host lock, or None when another process holds it. A crash lets go of it."""
+    file = path.open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def main(arguments: list[str]) -> int:
+    """Run the host of the workspace at `arguments[0]`."""
+    try:
+        workspace = Workspace(Path(arguments[0])).prepare()
+        lock = _lock(workspace.host_lock)
+        if lock is None:
+            return LOCK_HELD
+        with lock:
+            asyncio.run(_serve(workspace, load_settings()))
+    except EngineError as error:
+        _log(str(error))
+        return 1
+    return 0
+
+
+async def _serve(workspace: Workspace, settings: Settings) -> None:
+    await Host(workspace, settings).serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""The models that the inference host keeps in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.errors import NotFoundError
+from engine.inference.model_worker import ModelWorker
+from engine.store.models import Models
+
+
+class ModelPool:
+    """Loads models on demand and lets the ones used longest ago go.
+
+    Args:
+        models: the records to find models by.
+        limit: how many idle models may stay loaded.
+        threads: how many a model computes with.
+        log: takes tracebacks.
+    """
+
+    def __init__(self, models: Models, *, limit: int, threads: int, log: Callable[[str], None]) -> None:
+        self._models = models
+        self._limit = limit
+        self._threads = threads
+        self._log = log
+        self._workers: dict[tuple[str, str], ModelWorker] = {}
+
+    @property
+    def loaded(self) -> list[str]:
+        """Names of the models in memory."""
+        return [worker.name for worker in self._workers.values() if worker.settled.is_set() and not worker.trouble]
+
+    def worker(self, name: str) -> ModelWorker:
+        """The worker of a model; it may still be loading.
+
+        Raises:
+            NotFoundError: there is no such model, or its files are gone.
+            InvalidInputError: it has no graph.
+        """
+        record = self._models.runnable(name)
+        if not record.path.is_dir():
+            raise NotFoundError(
+                f"The files of {record.name} are gone from {record.path}.", f"Fetch it again with `mtntui models pull {name}`."
+            )
+        key = (record.name, record.created_at)  # a model that was built anew is loaded anew
+        worker = self._workers.pop(key, None) or ModelWorker(record.name, record.path, self._threads, self._log)
+        self._workers[key] = worker  # the last one is the one used last
+        self._evict(worker)
+        return worker
+
+    def unload(self, name: str) -> None:
+        """Forget a model; what it is doing is finished first."""
+        for key in [key for key in self._workers if key[0] == name]:
+            self._workers.pop(key).close()
+
+    def discard(self, worker: ModelWorker) -> None:
+        """Forget a worker whose model could not be loaded, so that the next request tries again."""
+        for key in [key for key, kept in self._workers.items() if kept is worker]:
+            self._workers.pop(key).close()
+
+    def _evict(self, wanted: ModelWorker) -> None:
+        idle = [key for key, worker in self._workers.items() if worker is not wanted and not worker.busy]
+        for key in idle[: max(0, len(self._workers) - self._limit)]:
+            self._workers.pop(key).close()

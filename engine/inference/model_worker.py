@@ -1,0 +1,135 @@
+"""A loaded model and the thread that runs it, for several replies at once."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError
+from engine.inference.types import Event, GenerationRequest
+
+if TYPE_CHECKING:
+    from engine.inference.onnx_generator import OnnxGenerator
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One generation.
+
+    Attributes:
+        emit: called with each event, in the worker's thread.
+        fail: called once, instead of the last event, when it cannot go on.
+        cancelled: set from any thread; what was generated until then is kept.
+    """
+
+    request: GenerationRequest
+    emit: Callable[[Event], None]
+    fail: Callable[[EngineError], None]
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class ModelWorker:
+    """Loads a model in a thread of its own and runs its tasks there, a token of each in turn.
+
+    Args:
+        name: the model's, for messages.
+        folder: the model's files.
+        threads: how many the model computes with; 0: one per physical core.
+        log: takes tracebacks of what should not happen.
+
+    Attributes:
+        settled: set when loading is over.
+        trouble: why the model could not be loaded.
+    """
+
+    def __init__(self, name: str, folder: Path, threads: int, log: Callable[[str], None]) -> None:
+        self.name = name
+        self.settled = threading.Event()
+        self.trouble: EngineError | None = None
+        self._folder = folder
+        self._threads = threads
+        self._log = log
+        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._unfinished = 0
+        self._count = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=f"model {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task runs or waits."""
+        return self._unfinished > 0
+
+    def submit(self, task: Task) -> None:
+        """Queue a task."""
+        with self._count:
+            self._unfinished += 1
+        self._tasks.put(task)
+
+    def close(self) -> None:
+        """End the thread, and free the model, when the tasks queued so far are done."""
+        self._tasks.put(None)
+
+    def _run(self) -> None:
+        try:
+            from engine.inference.onnx_generator import OnnxGenerator
+
+            generator = OnnxGenerator(self._folder, self._threads)
+        except Exception as error:
+            self.trouble = self._explain(error)
+            self.settled.set()
+            self._refuse(self.trouble)
+            return
+        self.settled.set()
+        self._serve(generator)
+
+    def _serve(self, generator: OnnxGenerator) -> None:
+        active: list[tuple[Task, Iterator[Event | None]]] = []
+        closing = False
+        while active or not closing:
+            while not self._tasks.empty() or not (active or closing):
+                task = self._tasks.get()
+                if task is None:
+                    closing = True
+                else:
+                    active.append((task, generator.steps(task.request, task.cancelled.is_set)))
+            active = [pair for pair in active if self._advance(*pair)]
+
+    def _advance(self, task: Task, steps: Iterator[Event | None]) -> bool:
+        """One step of a task; whether it goes on."""
+        try:
+            event = next(steps, self)
+        except Exception as error:
+            self._done()
+            task.fail(self._explain(error))
+            return False
+        if event is self:
+            self._done()
+            return False
+        if event is not None:
+            task.emit(event)  # type: ignore[arg-type]  # `self` marks the end and was dealt with
+        return True
+
+    def _done(self) -> None:
+        with self._count:
+            self._unfinished -= 1
+
+    def _refuse(self, error: EngineError) -> None:
+        """The model cannot be loaded: fail what waits and what comes, until closed."""
+        while (task := self._tasks.get()) is not None:
+            self._done()
+            task.fail(error)
+
+    def _explain(self, error: Exception) -> EngineError:
+        if isinstance(error, EngineError):
+            return error
+        import traceback
+
+        self._log("".join(traceback.format_exception(error)))
+        if isinstance(error, MemoryError):
+            return EngineError(f"There is not enough memory to run {self.name}.", "Use a smaller model.")
+        return EngineError(f"{self.name} failed: {type(error).__name__}: {error}.", "The host's log has the details.")
