@@ -31,6 +31,7 @@ class GrowingPage:
         self._settled = len(self._head)
         self._table_line = 0
         self._definitions: dict[str, Any] = {}
+        self._defines = False
 
     @property
     def text(self) -> str:
@@ -46,7 +47,7 @@ class GrowingPage:
     def finish(self) -> Page:
         """The page when no more text comes."""
         self._update(self._tail)
-        if self._definitions:
+        if self._defines:
             self.page = Page([*self._head, *render(self.text).lines])
             self.changed_from = 0
         return self.page
@@ -55,6 +56,7 @@ class GrowingPage:
         source = visible(raw)
         env = {"references": dict(self._definitions)}
         units = parse(source, self._start, env)
+        self._defines = bool(env["references"])
         stable = self._table_line if isinstance(self._start.opened, OpenTable) else self._settled
         lines = [line for unit in units for line in unit.lines]
         self.page = self.page.with_tail(self._settled, lines, stable)
@@ -63,8 +65,11 @@ class GrowingPage:
         return self.page
 
     def _settle(self, source: str, units: Sequence[Unit], env: dict[str, Any]) -> None:
-        """Move on to the last unit that begins with a complete line: what comes cannot change those before it."""
-        complete = source.count("\n")
+        """Move on to the last unit that begins with two complete lines: what comes cannot change those before it.
+
+        With one it could: whether a line begins a table or goes on with a paragraph is known at the next line's end.
+        """
+        complete = source.count("\n") - 1
         last = max((n for n, unit in enumerate(units) if unit.source_line < complete), default=0)
         if last == 0:
             return

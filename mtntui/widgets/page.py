@@ -133,23 +133,27 @@ class TextLine:
 
 @dataclass(slots=True)
 class ChromeLine:
-    """A line of our own that is drawn and not copied: cut at the width, or repeated over it."""
+    """A line of our own that is drawn and not copied: cut at the width, wrapped, or repeated over it."""
 
     content: Content
     lead: str = ""
     fill: str = ""
     repeat: bool = False
+    wraps: bool = False
     text: str = ""
 
     def row_count(self, width: int) -> int:
-        return 1
+        return len(wrap(self.content.plain, max(1, width))) if self.wraps else 1
 
     def draw(self, row: int, width: int) -> list[Part]:
         lead = self.lead if cells(self.lead) * 2 <= width else ""
         room = max(0, width - cells(lead))
         content = self.content
         if self.repeat:
-            content = Content(content.plain * room).stylize(content.spans[0].style if content.spans else "")
+            content = Content.styled(content.plain * room, content.spans[0].style if content.spans else "")
+        elif self.wraps:
+            starts = [*wrap(content.plain, max(1, width)), len(content)]
+            content = content[starts[row] : starts[row + 1]].rstrip()
         return [(Content.styled(lead, "dim"), None), (content.truncate(room, ellipsis=True), None)]
 
 
