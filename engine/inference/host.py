@@ -151,9 +151,14 @@ class Host:
 
     async def _generate(self, request: GenerationRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
-        worker = self._pool.worker(request.model)
         broadcast = Broadcast(request.reply, self._conversations)
         broadcast.begin()
+        try:
+            worker = self._pool.worker(request.model)
+        except EngineError as error:
+            broadcast.fail(error)
+            await broadcast.over.wait()
+            raise
 
         def emit(event: Event) -> None:
             loop.call_soon_threadsafe(broadcast.take, event)
