@@ -36,7 +36,8 @@ def register(parser: argparse.ArgumentParser, commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace, context: Context) -> int:
-    _require_terminal()
+    if problem := terminal_problem():
+        raise EngineError(problem, 'Use `mtntui ask "your question"`, which works everywhere.')
     settings = _with_bandwidth(context.settings, arguments.low_bandwidth)
     if settings.screen.low_bandwidth == "on":
         os.environ.setdefault("TEXTUAL_FPS", _LOW_BANDWIDTH_FPS)  # Textual reads it while it is imported
@@ -52,15 +53,14 @@ def _run(arguments: argparse.Namespace, context: Context) -> int:
     return run(settings, conversation=conversation) if conversation else run(settings)
 
 
-def _require_terminal() -> None:
-    term = os.environ.get("TERM", "")
+def terminal_problem() -> str:
+    """Why the screen cannot be shown here, in a sentence; empty when it can."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
-        problem = "The chat screen needs a terminal for both input and output."
-    elif term in {"", "dumb", "unknown"}:
-        problem = f"The chat screen cannot be drawn on this terminal (TERM is {term or 'not set'})."
-    else:
-        return
-    raise EngineError(problem, 'Use `mtntui ask "your question"`, which works everywhere.')
+        return "The chat screen needs a terminal for both input and output."
+    term = os.environ.get("TERM", "")
+    if term in {"", "dumb", "unknown"}:
+        return f"The chat screen cannot be drawn on this terminal (TERM is {term or 'not set'})."
+    return ""
 
 
 def _with_bandwidth(settings: Settings, chosen: bool | None) -> Settings:
