@@ -55,18 +55,30 @@ def fit(
     # This spares encoding a whole long history only to drop most of it.
     step = max(1, context_length // 8) * 4
     starts = _starts(turns, step)
-    first = _first_possible(turns, starts, budget * 12)
-    for start in starts[first:]:
+
+    def prompt(start: int) -> Fitted:
         text = render([*system, *turns[start:]])
-        ids = encode(text)
-        if len(ids) <= budget:
-            return Fitted(text, ids, start)
-    text = render([*system, *turns[-1:]])
-    ids = encode(text)
-    if len(ids) < context_length:
-        return Fitted(text, ids, len(turns) - 1)
+        return Fitted(text, encode(text), start)
+
+    first = _first_possible(turns, starts, budget * 12)
+    found = prompt(starts[first])
+    if len(found.ids) <= budget:  # nearly always: most conversations fit as they are
+        return found
+    best: Fitted | None = None
+    low, high = first + 1, len(starts)
+    while low < high:  # the later the start, the shorter the prompt
+        middle = (low + high) // 2
+        found = prompt(starts[middle])
+        if len(found.ids) <= budget:
+            best, high = found, middle
+        else:
+            low = middle + 1
+    if best is not None:
+        return best
+    if len(found.ids) < context_length:  # what was looked at last is the last message alone
+        return found
     raise PromptTooLongError(
-        f"The message is too long: with it the prompt is {len(ids):,} tokens, and the model reads at most {context_length:,}.",
+        f"The message is too long: with it the prompt is {len(found.ids):,} tokens, and the model reads at most {context_length:,}.",
         "Shorten it, or choose a model with a longer context.",
     )
 
