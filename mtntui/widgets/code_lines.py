@@ -29,7 +29,7 @@ LONGEST_COLOURED = 500
 FILL = "on $surface"
 
 STYLES: dict[object, str] = {
-    Token.Comment: "$text-muted italic",
+    Token.Comment: "$foreground-muted italic",
     Token.Comment.Preproc: "$text-accent",
     Token.Keyword: "$text-primary bold",
     Token.Keyword.Constant: "$text-warning",

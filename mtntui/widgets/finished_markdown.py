@@ -27,10 +27,15 @@ SET_APART = {"heading", "code", "table", "rule"}
 """Kinds of blocks that have a blank line before and after them even where the source has none."""
 
 
+DEEPEST = 40
+"""Levels of nesting beyond which the parser drops text; a text that goes there is shown as it is."""
+
+
 @cache
 def parser() -> MarkdownIt:
     """The parser, made once. HTML stays text; a bare address too."""
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    options = {"html": False, "maxNesting": DEEPEST}
+    return MarkdownIt("commonmark", options).enable(["table", "strikethrough"])
 
 
 def render(text: str) -> Page:
@@ -104,7 +109,10 @@ def parse(source: str, start: Start | None = None, env: dict[str, Any] | None = 
     elif isinstance(start.opened, OpenTable):
         head = start.opened.source
     builder = _Builder((head + source).split("\n"), start, head.count("\n"))
-    builder.build(parser().parse(head + source, {} if env is None else env))
+    tokens = parser().parse(head + source, {} if env is None else env)
+    if any(token.level >= DEEPEST - 1 for token in tokens):
+        return [Unit(0, start, [TextLine(line) for line in source.split("\n")])]
+    builder.build(tokens)
     return builder.units
 
 
@@ -307,7 +315,7 @@ class _Builder:
         lead = self._lead()
         self._previous = "code"
         if language and not continues:
-            self._add(ChromeLine(Content.styled(f" {language}", "$text-muted"), lead, FILL))
+            self._add(ChromeLine(Content.styled(f" {language}", "$foreground-muted"), lead, FILL))
         return lead
 
     def _table(self, tokens: Sequence[Token]) -> None:

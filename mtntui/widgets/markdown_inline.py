@@ -13,7 +13,7 @@ STYLES = {
     "s": "strike",
     "link": "$text-primary underline",
     "code": "$text-accent on $surface",
-    "address": "$text-muted",
+    "address": "$foreground-muted",
 }
 
 

@@ -11,7 +11,7 @@ from mtntui.widgets.page_view import PageView
 from mtntui.widgets.streaming_markdown import StreamingMarkdown
 
 NOTES = {
-    "stopped": ("stopped", "$text-muted italic"),
+    "stopped": ("stopped", "$foreground-muted italic"),
     "cut": ("cut off at the longest reply allowed", "$text-warning italic"),
     "interrupted": ("interrupted: the program ended before the reply was complete", "$text-warning italic"),
     "failed": ("failed", "$text-error italic"),

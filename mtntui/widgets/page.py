@@ -68,7 +68,11 @@ def wrap(text: str, width: int, hang: int = 0) -> list[int]:
             starts.append(match.start(2))
             used, room = size, width - hang
         else:
-            used = _cut_word(match, starts, used + gap, room, width - hang)
+            used += gap
+            if used and match[2].isascii():  # an address: better begun on a row of its own
+                starts.append(match.start(2))
+                used, room = 0, width - hang
+            used = _cut_word(match, starts, used, room, width - hang)
             room = room if len(starts) == 1 else width - hang
     return starts
 
