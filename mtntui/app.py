@@ -1,0 +1,243 @@
+"""The terminal program: its rooms, its keys, its last line of defence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.text import Text
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from engine.errors import EngineError
+from engine.store.database import Database
+from mtntui.keymap import Command, command, commands, complaints, key_name
+from mtntui.services import Services
+from mtntui.terminal_text import one_line, visible
+from mtntui.widgets.control_filter import ControlFilter
+
+if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel
+
+    from engine.settings import Settings
+
+QUIT_SECONDS = 2.0
+"""A second Ctrl+C within this time quits."""
+
+
+def _chat_room(services: Services) -> Screen[Any]:
+    from mtntui.screens.chat.screen import ChatScreen
+
+    return ChatScreen(services)
+
+
+ROOMS: dict[str, Callable[[Services], Screen[Any]]] = {"chat": _chat_room}
+"""The rooms by the name of their mode. A room's module is imported when it is first entered."""
+
+
+class MtntuiApp(App[int], inherit_bindings=False):
+    """The program on the screen. Each room is a mode; a new one is a line in `ROOMS`.
+
+    Args:
+        services: the engine's parts.
+    """
+
+    TITLE = "mtntui"
+    DEFAULT_MODE = "chat"
+    ENABLE_COMMAND_PALETTE = True
+    CSS = """
+    ToastRack { margin-bottom: 3; }
+    Toast { max-width: 60; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        command(
+            "app.interrupt",
+            "ctrl+c",
+            "interrupt",
+            "Copy, stop, quit",
+            "Copy what is selected; else stop the reply; else, pressed twice, leave.",
+            priority=True,
+        ),
+        command("app.quit", "ctrl+q", "quit", "Quit", "Leave. A reply in progress goes on.", priority=True),
+        command(
+            "app.palette", "ctrl+p", "command_palette", "Commands", "Find any command by its name.", show=True, priority=True
+        ),
+        command("app.help", "f1", "help", "Help", "Show all keys.", show=True, priority=True),
+    ]
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.services = services
+        self.animation_level = "none"  # A scroll that glides costs a redraw per step.
+        self._last_interrupt = 0.0
+        self._where = ""
+        self._filter = ControlFilter()
+        for mode, room in ROOMS.items():
+            self.add_mode(mode, partial(room, services))
+
+    def on_mount(self) -> None:
+        """Take over the user's looks and keys."""
+        self._apply_theme()
+        self._apply_keys()
+
+    def _apply_theme(self) -> None:
+        theme = self.services.settings.screen.theme
+        if theme in self.available_themes:
+            if theme != self.theme:
+                self.theme = theme
+        else:
+            names = ", ".join(sorted(self.available_themes))
+            self.say(f"There is no theme named {theme}. There are: {names}.", severity="warning")
+
+    def _apply_keys(self) -> None:
+        keys = self.services.settings.keys
+        if keys:
+            self.set_keymap(keys)
+            for sentence in complaints(keys, (known.id for known in self.all_commands())):
+                self.say(sentence, severity="warning")
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's filters, then ours: no control character leaves in a line."""
+        return [*super().get_line_filters(), self._filter]
+
+    # Telling
+
+    def say(self, message: str, *, severity: SeverityLevel = "information", timeout: float | None = None) -> None:
+        """Show a sentence for a while. It may hold text that others wrote."""
+        self.notify(visible(message), severity=severity, timeout=timeout, markup=False)
+
+    def say_error(self, error: BaseException) -> None:
+        """Show what went wrong; anything but an `EngineError` is logged with its traceback."""
+        if isinstance(error, EngineError):
+            self.say(str(error), severity="error", timeout=10)
+        else:
+            what = f"Something unexpected happened ({type(error).__name__}: {one_line(str(error), 200)})."
+            self.say(f"{what} {self._keep_traceback(error)}", severity="error", timeout=10)
+
+    def _keep_traceback(self, error: BaseException) -> str:
+        """Write the traceback to the log file; returns a sentence that says where it is."""
+        import traceback
+
+        from mtntui.cli.crash import append_to_log
+
+        try:
+            path = append_to_log(self.services.settings.workspace.log_file, "".join(traceback.format_exception(error)))
+        except OSError as log_error:
+            return f"The log file could not be written ({one_line(str(log_error), 200)})."
+        return f"The details are in {path}."
+
+    def _handle_exception(self, error: Exception) -> None:
+        self._where = self._keep_traceback(error)
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        # Textual would print a traceback with the values of local variables, a conversation among them.
+        self.panic(Text(f"mtntui ended because of an error of its own; nothing that was sent is lost. {self._where}"))
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy through tmux where there is one, else by OSC 52, and say which."""
+        self.run_worker(self._copy(visible(text)), group="copy")
+
+    async def _copy(self, text: str) -> None:
+        from mtntui.clipboard import copy_through_tmux
+
+        amount = f"{len(text):,} characters"
+        if await copy_through_tmux(text):
+            self.say(f"Copied {amount} through tmux.", timeout=2)
+        else:
+            super().copy_to_clipboard(text)
+            self.say(f"Sent {amount} to the terminal's clipboard.", timeout=2)
+
+    # Commands
+
+    def command_sources(self) -> Iterator[tuple[str, type[DOMNode]]]:
+        """The classes that have keys, with their headings."""
+        from mtntui.screens.chat.screen import ChatScreen
+
+        yield from ChatScreen.COMMAND_SOURCES
+        yield ("Everywhere", MtntuiApp)
+
+    def all_commands(self) -> list[Command]:
+        """Everything a key can do, with the user's keys."""
+        return list(commands(self.command_sources(), self.services.settings.keys))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers: every command that makes sense on the screen in front."""
+        for known in self.all_commands():
+            if (node := self._node_for(known, screen)) is not None:
+                keys = " or ".join(map(key_name, known.keys))
+                yield SystemCommand(known.title, f"{known.help} ({keys})", self._runner(known.action, node))
+        yield SystemCommand("Theme", "Choose the colours for this session.", self.action_change_theme)
+        yield SystemCommand(
+            "Save a picture of the screen", "As an SVG file.", lambda: self.set_timer(0.1, self.deliver_screenshot)
+        )
+
+    def _node_for(self, command: Command, screen: Screen[Any]) -> DOMNode | None:
+        if command.action == "command_palette":
+            return None
+        if command.namespace is MtntuiApp:
+            return self
+        if isinstance(screen, command.namespace):
+            return screen
+        return next((node for node in screen.query("*") if type(node) is command.namespace), None)
+
+    def _runner(self, action: str, node: DOMNode) -> Callable[[], Any]:
+        async def run() -> None:
+            await self.run_action(action, node)
+
+        return run
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Keys as people write them."""
+        return key_name(binding.key)
+
+    async def action_interrupt(self) -> None:
+        """Ctrl+C: copy a selection, else stop a reply, else quit at the second press."""
+        if (selection := self._selection()) is not None:
+            self.copy_to_clipboard(selection)
+            self.screen.clear_selection()
+            return
+        stop = getattr(self.screen, "stop_reply", None)
+        if stop is not None and await stop():
+            return
+        now = time.monotonic()
+        if now - self._last_interrupt < QUIT_SECONDS:
+            self.exit(0)
+            return
+        self._last_interrupt = now
+        self.say("Press Ctrl+C again to quit.", timeout=QUIT_SECONDS)
+
+    def _selection(self) -> str | None:
+        chosen = getattr(self.focused, "selected_text", "")
+        return chosen or self.screen.get_selected_text() or None
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        from mtntui.screens.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            self.push_screen(HelpScreen(self.all_commands()))
+
+    async def action_quit(self) -> None:
+        """Leave; a reply in progress goes on in the inference host."""
+        self.exit(0)
+
+
+def run(settings: Settings) -> int:
+    """Show the program on this terminal until the user leaves; returns the exit status.
+
+    Raises:
+        EngineError: the workspace cannot be used; nothing was drawn yet.
+    """
+    database = Database(settings.workspace.prepare().database)
+    try:
+        app = MtntuiApp(Services(settings, database))
+        status = app.run()
+        return app.return_code if status is None and app.return_code else status or 0
+    finally:
+        database.close()

@@ -1,0 +1,1 @@
+"""The chat room: conversations, the transcript, the prompt, and the reply that streams."""

@@ -1,0 +1,178 @@
+"""Which conversation lies open, and what else there is: opening, leaving, renaming, deleting, catching up."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from functools import partial
+from typing import TYPE_CHECKING
+
+from engine.errors import NotFoundError
+from engine.store.conversations import Conversation, StoredMessage
+from mtntui.screens.chat.model_choice import choose_model
+from mtntui.widgets.conversation_list import PAGE
+
+if TYPE_CHECKING:
+    from mtntui.screens.chat.screen import ChatScreen
+    from mtntui.services import Services
+
+
+class Desk:
+    """The open conversation of a chat screen, with a draft kept for each one that was left.
+
+    Args:
+        screen: whose widgets show it.
+    """
+
+    def __init__(self, screen: ChatScreen) -> None:
+        self._screen = screen
+        self._services = screen.services
+        self._conversations = screen.services.conversations
+        self._drafts: dict[str, str] = {}
+        self._deleted: list[Conversation] = []
+        self._list_length = PAGE
+        self.conversation: Conversation | None = None
+        self.model = ""
+
+    async def arrive(self) -> None:
+        """Open the conversation that was used last; what was typed meanwhile becomes its draft."""
+        found = await asyncio.to_thread(self._conversations.browse, limit=self._list_length)
+        self._drafts[found[0].id if found else ""] = self._screen.prompt.text
+        await self._show(found[0] if found else None)
+        await self.fill_list()
+        if self._screen.replying.reply is None and await self._services.chat.settle():
+            await self._show(self.conversation)
+
+    async def open(self, identifier: str) -> None:
+        """Open a conversation; a reply in progress goes on in the inference host."""
+        if self.conversation is not None and identifier == self.conversation.id:
+            return
+        found = await asyncio.to_thread(self._conversations.get, identifier)
+        self._keep_draft()
+        await self._show(found)
+
+    async def open_new(self) -> None:
+        """Begin with nothing; the conversation is stored with its first message."""
+        self._keep_draft()
+        await self._show(None)
+
+    async def ensure(self) -> Conversation:
+        """The open conversation, stored now if it is new."""
+        if self.conversation is None:
+            system = self._services.settings.chat.system
+            self.conversation = await asyncio.to_thread(self._conversations.create, model=self.model, system=system)
+            await self._screen.transcript.clear()
+        return self.conversation
+
+    async def note_changes(self) -> None:
+        """Something of ours was stored: keep up."""
+        if self.conversation is not None:
+            self.conversation = await asyncio.to_thread(self._conversations.get, self.conversation.id)
+        await self.fill_list()
+
+    async def _show(self, conversation: Conversation | None) -> None:
+        screen = self._screen
+        screen.workers.cancel_group(screen, "reply")
+        screen.replying.leave()
+        self.conversation = conversation
+        self.use_model()
+        if conversation is None:
+            messages: list[StoredMessage] = []
+            await screen.transcript.clear(screen.first_model.welcome(self.model))
+        else:
+            messages = await screen.transcript.show(partial(_load, self._services, conversation.id))
+        screen.prompt.put(self._drafts.get(conversation.id if conversation else "", ""))
+        for message in messages:
+            if message.role == "user":
+                screen.prompt.earlier.add(message.content)
+        self._show_numbers(messages)
+        screen.list.follow(conversation.id if conversation else None)
+        if messages and messages[-1].status == "streaming":
+            screen.guard(screen.replying.resume(messages[-1]), "reply")
+
+    def _keep_draft(self) -> None:
+        self._drafts[self.conversation.id if self.conversation is not None else ""] = self._screen.prompt.text
+
+    def use_model(self, name: str = "") -> None:
+        """Let a model answer from now on: the one named, or the one that suits the open conversation."""
+        record = self._services.models.find(name) if name else choose_model(self._services, self.conversation)
+        self.model = record.name if record is not None else ""
+        self._screen.status.set(model=self.model, context_length=record.context_length if record is not None else None)
+
+    async def choose(self, name: str) -> None:
+        """The user chose a model."""
+        self.use_model(name)
+        if self.conversation is not None:
+            await asyncio.to_thread(self._conversations.set_model, self.conversation.id, self.model)
+        else:
+            await self._screen.transcript.clear(self._screen.first_model.welcome(self.model))
+
+    def _show_numbers(self, messages: list[StoredMessage]) -> None:
+        last = next((m for m in reversed(messages) if m.role == "assistant" and m.completion_tokens), None)
+        self._screen.status.set(
+            first_token_ms=last.first_token_ms if last else None,
+            tokens_per_second=last.tokens_per_second if last else None,
+            context_used=(last.prompt_tokens or 0) + (last.completion_tokens or 0) if last else None,
+        )
+
+    # The list
+
+    async def fill_list(self) -> None:
+        """Bring the list up to date with the store and the query."""
+        shown = self._screen.list
+        query = shown.query_text
+        found = await asyncio.to_thread(self._conversations.browse, query, limit=self._list_length)
+        if query == shown.query_text:
+            current = self.conversation.id if self.conversation is not None else None
+            shown.show(found, current, date.today())  # noqa: DTZ011 - the user's own day is meant
+
+    async def extend_list(self) -> None:
+        """Load more of the list."""
+        self._list_length += PAGE
+        await self.fill_list()
+
+    async def catch_up(self) -> None:
+        """Another program wrote to the store: show what is new."""
+        await self.fill_list()
+        if not self.model:
+            self.use_model()
+        if self.conversation is None or self._screen.replying.reply is not None:
+            return
+        try:
+            now = await asyncio.to_thread(self._conversations.get, self.conversation.id)
+        except NotFoundError:  # Deleted elsewhere. Its text stays on the screen; writing goes on in a new one.
+            self.conversation = None
+            return
+        if now.head != self.conversation.head and self._screen.replying.reply is None:
+            self._keep_draft()
+            await self._show(now)
+
+    async def rename(self, identifier: str, title: str) -> None:
+        """Give a conversation the user's own title."""
+        await asyncio.to_thread(self._conversations.rename, identifier, title)
+        await self.note_changes()
+
+    async def delete(self, identifier: str) -> Conversation:
+        """Hide a conversation; returns it for the undo."""
+        gone = await asyncio.to_thread(self._conversations.get, identifier)
+        await asyncio.to_thread(self._conversations.delete, identifier)
+        self._deleted.append(gone)
+        if self.conversation is not None and self.conversation.id == identifier:
+            self._keep_draft()
+            await self._show(None)
+        await self.fill_list()
+        return gone
+
+    async def undo_delete(self) -> Conversation | None:
+        """Bring back the conversation that was deleted last; None when there is none."""
+        if not self._deleted:
+            return None
+        back = self._deleted.pop()
+        await asyncio.to_thread(self._conversations.restore, back.id)
+        await self.open(back.id)
+        await self.fill_list()
+        return back
+
+
+async def _load(services: Services, conversation: str, before: int | None, limit: int) -> list[StoredMessage]:
+    return await asyncio.to_thread(services.conversations.messages, conversation, before=before, limit=limit)

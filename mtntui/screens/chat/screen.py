@@ -1,0 +1,320 @@
+"""The chat room."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical
+from textual.dom import DOMNode
+from textual.screen import Screen
+from textual.widgets import Static
+
+from engine.errors import EngineError
+from mtntui.keymap import command
+from mtntui.screens.chat.desk import Desk
+from mtntui.screens.chat.first_model import FirstModel
+from mtntui.screens.chat.opinions import Opinions
+from mtntui.screens.chat.replying import Replying
+from mtntui.screens.chat.store_watch import StoreWatch
+from mtntui.services import Services
+from mtntui.terminal_text import one_line
+from mtntui.widgets.conversation_list import ConversationList, Titles
+from mtntui.widgets.key_hints import KeyHints
+from mtntui.widgets.prompt import Prompt
+from mtntui.widgets.status_line import StatusLine
+from mtntui.widgets.too_small import SMALLEST, TooSmall
+from mtntui.widgets.transcript import Transcript
+
+if TYPE_CHECKING:
+    from mtntui.app import MtntuiApp
+
+_WIDE = 100
+"""Columns from which the list of conversations stands beside the transcript; below, it opens over it."""
+
+_POLL_SECONDS = 1.0
+
+
+class ChatScreen(Screen[None]):
+    """Conversations, transcript, prompt, status, keys.
+
+    Args:
+        services: the engine's parts.
+    """
+
+    app: MtntuiApp
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012 - Textual declares it as an instance variable
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (SMALLEST[1], "-tall")]  # noqa: RUF012
+    DEFAULT_CSS = """
+    ChatScreen {
+        layers: base overlay cover;
+        & #column { width: 1fr; height: 1fr; align-horizontal: center; }
+        & #prompt-row {
+            height: auto;
+            max-width: 100;
+            margin: 1 1 0 1;
+            padding: 0 1;
+            background: $surface;
+        }
+        & #prompt-mark { width: 2; height: 1; color: $primary; }
+        & StatusLine { max-width: 100; margin: 0 1; }
+        & KeyHints { dock: bottom; }
+        &.-wide.-list-hidden ConversationList { display: none; }
+        &.-narrow ConversationList { display: none; layer: overlay; }
+        &.-narrow.-list-open ConversationList { display: block; }
+        &.-tiny ConversationList { display: none; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        command("chat.stop", "escape", "escape", "Stop", "Stop the reply, close the list, or go back to the prompt.", show=True),
+        command("chat.new", "ctrl+n", "new", "New", "Begin a new conversation.", show=True, priority=True),
+        command("chat.list", "ctrl+l", "toggle_list", "List", "Show or hide the conversations.", show=True, priority=True),
+        command("chat.search", "ctrl+f", "search", "Search", "Search in everything that was said.", show=True, priority=True),
+        command(
+            "chat.model",
+            "ctrl+o",
+            "pick_model",
+            "Model",
+            "Choose the model that answers, or fetch one.",
+            show=True,
+            priority=True,
+        ),
+        command(
+            "chat.previous",
+            "ctrl+up",
+            "select(-1)",
+            "Message above",
+            "Go to the message above, to rate or copy it.",
+            priority=True,
+        ),
+        command("chat.next", "ctrl+down", "select(1)", "Message below", "Go to the message below.", priority=True),
+        command("chat.rename", "f2", "rename", "Rename", "Give the conversation another title."),
+        command("chat.delete", "f3", "delete", "Delete", "Delete the conversation; this can be undone."),
+        command("chat.undo_delete", "f4", "undo_delete", "Undo delete", "Bring back the conversation deleted last."),
+        command("chat.retry", "f5", "retry", "Ask again", "Ask for another reply to your last message."),
+        command("chat.good", "f6", "rate('good')", "Good", "Mark the selected reply, or the last one, as good.", priority=True),
+        command("chat.bad", "f7", "rate('bad')", "Bad", "Mark it as bad.", priority=True),
+        command("chat.correct", "f8", "correct", "Correct", "Write what it should have been.", priority=True),
+        command("chat.copy", "f9", "copy_reply", "Copy", "Copy the selected message, or the last reply.", priority=True),
+    ]
+    COMMAND_SOURCES: ClassVar[list[tuple[str, type[DOMNode]]]]
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self.services = services
+        self.transcript = Transcript()
+        self.prompt = Prompt("Write a message", id="prompt")
+        self.status = StatusLine()
+        self.list = ConversationList()
+        self.replying = Replying(services, self.transcript, self.prompt, self.status, self.refresh_bindings)
+        self.desk = Desk(self)
+        self.opinions = Opinions(self)
+        self.first_model = FirstModel(self)
+        self._watch = StoreWatch(services.database)
+
+    def compose(self) -> ComposeResult:
+        """The list beside the column of transcript, prompt and status; the keys below."""
+        yield self.list
+        with Vertical(id="column"):
+            yield self.transcript
+            with Horizontal(id="prompt-row"):
+                yield Static("›", id="prompt-mark", markup=False)
+                yield self.prompt
+            yield self.status
+        yield KeyHints()
+        yield TooSmall()
+
+    def on_mount(self) -> None:
+        """Paint first, then read the store."""
+        self.prompt.focus()
+        self.call_after_refresh(self._arrive)
+
+    def _arrive(self) -> None:
+        self.guard(self.desk.arrive(), "open")
+        self.set_interval(_POLL_SECONDS, self._poll)
+
+    def _poll(self) -> None:
+        try:
+            if self._watch.changed():
+                self.guard(self.desk.catch_up(), "list")
+        except EngineError as error:
+            self.app.say_error(error)
+
+    def guard(self, awaitable: Awaitable[Any], group: str) -> None:
+        """Do something beside the screen, one thing at a time in a group; what goes wrong is said, and ends nothing."""
+
+        async def guarded() -> None:
+            try:
+                await awaitable
+            except Exception as error:
+                self.app.say_error(error)
+
+        self.run_worker(guarded(), group=group, exclusive=True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the hint for Esc while there is nothing to stop."""
+        if action == "escape":
+            return True if self.replying.reply is not None or not self.prompt.has_focus or self.first_model.pulling else None
+        return True
+
+    # The prompt
+
+    @on(Prompt.Submitted)
+    def _submitted(self, event: Prompt.Submitted) -> None:
+        event.stop()
+        if not self.desk.model:
+            self.first_model.start()
+        elif self.replying.reply is not None:
+            self.app.say("A reply is being written. Esc stops it; your message stays in the prompt.", timeout=3)
+        elif event.text.strip():
+            self.prompt.sent(event.text)
+            self.guard(self._send(event.text), "reply")
+
+    async def _send(self, text: str) -> None:
+        try:
+            conversation = await self.desk.ensure()
+        except EngineError:
+            self.prompt.put_back(text)
+            raise
+        await self.replying.send(conversation, text, self.desk.model)
+        await self.desk.note_changes()
+
+    async def stop_reply(self) -> bool:
+        """Stop the reply in progress; False when there is none."""
+        return await self.replying.stop()
+
+    async def action_escape(self) -> None:
+        """Stop the reply, or the first fetch; else close the list over the transcript; else go back to the prompt."""
+        if await self.stop_reply() or self.first_model.stop():
+            return
+        self.remove_class("-list-open")
+        self.transcript.select(None)
+        self.prompt.focus()
+
+    def action_retry(self) -> None:
+        """Ask for another reply to the last message of the user."""
+        reply = next((turn.stored for turn in reversed(self.transcript.turns) if turn.is_reply), None)
+        if reply is None or not self.desk.model:
+            self.app.say("There is nothing to ask again.", severity="warning")
+        elif self.replying.reply is not None:
+            self.app.say("A reply is being written. Esc stops it.", severity="warning")
+        else:
+            self.guard(self._again(reply.id), "reply")
+
+    async def _again(self, reply: int) -> None:
+        await self.replying.again(reply, self.desk.model)
+        await self.desk.note_changes()
+
+    # The transcript
+
+    async def action_select(self, step: int) -> None:
+        """Go to a message."""
+        self.transcript.focus()
+        await self.transcript.move(step)
+
+    async def action_rate(self, rating: Literal["good", "bad", ""]) -> None:
+        """Record a rating."""
+        self.guard(self.opinions.rate(rating), "opinion")
+
+    def action_correct(self) -> None:
+        """Open the editor for a correction."""
+        self.guard(self.opinions.correct(), "opinion")
+
+    def action_copy_reply(self) -> None:
+        """Copy a message."""
+        self.opinions.copy()
+
+    # Conversations
+
+    def action_new(self) -> None:
+        """Begin a new conversation."""
+        self.guard(self.desk.open_new(), "open")
+        self.prompt.focus()
+
+    def action_toggle_list(self) -> None:
+        """Show or hide the list, and go where the user now looks."""
+        if self.has_class("-wide"):
+            self.toggle_class("-list-hidden")
+            visible = not self.has_class("-list-hidden")
+        else:
+            self.toggle_class("-list-open")
+            visible = self.has_class("-list-open")
+        (self.list.titles if visible else self.prompt).focus()
+
+    def action_search(self) -> None:
+        """Show the list and let the user type a query."""
+        self.remove_class("-list-hidden")
+        self.add_class("-list-open")
+        self.list.focus_search()
+
+    @on(ConversationList.Opened)
+    def _opened(self, event: ConversationList.Opened) -> None:
+        self.remove_class("-list-open")
+        self.guard(self.desk.open(event.identifier), "open")
+        self.prompt.focus()
+
+    @on(ConversationList.Searched)
+    def _searched(self) -> None:
+        self.guard(self.desk.fill_list(), "list")
+
+    @on(ConversationList.MoreWanted)
+    def _more_wanted(self) -> None:
+        self.guard(self.desk.extend_list(), "list")
+
+    def _chosen(self, from_list: bool) -> str | None:
+        """The conversation an action is about."""
+        if from_list:
+            return self.list.highlighted
+        return self.desk.conversation.id if self.desk.conversation is not None else None
+
+    def action_rename(self, from_list: bool = False) -> None:
+        """Ask for a title."""
+        if (identifier := self._chosen(from_list)) is not None:
+            self.guard(self._rename(identifier), "dialog")
+
+    async def _rename(self, identifier: str) -> None:
+        from mtntui.screens.rename import RenameScreen
+
+        title = self.services.conversations.get(identifier).title
+        new = await self.app.push_screen_wait(RenameScreen(title))
+        if new is not None:
+            await self.desk.rename(identifier, new)
+
+    def action_delete(self, from_list: bool = False) -> None:
+        """Hide a conversation, and say how to get it back."""
+        if (identifier := self._chosen(from_list)) is not None:
+            self.guard(self._delete(identifier), "open")
+
+    async def _delete(self, identifier: str) -> None:
+        gone = await self.desk.delete(identifier)
+        self.app.say(f"Deleted “{one_line(gone.title, 40)}”. F4 brings it back.", timeout=8)
+
+    def action_undo_delete(self) -> None:
+        """Bring the last deleted conversation back."""
+        self.guard(self._undo_delete(), "open")
+
+    async def _undo_delete(self) -> None:
+        if await self.desk.undo_delete() is None:
+            self.app.say("Nothing was deleted in this session.", severity="warning")
+
+    # Models
+
+    @work(exclusive=True, group="dialog")
+    async def action_pick_model(self) -> None:
+        """Choose the model that answers from now on."""
+        from mtntui.screens.model_picker import ModelPicker
+
+        chosen = await self.app.push_screen_wait(ModelPicker(self.services, self.desk.model))
+        if chosen is not None:
+            self.guard(self.desk.choose(chosen), "open")
+
+
+ChatScreen.COMMAND_SOURCES = [
+    ("Writing", Prompt),
+    ("Conversation", ChatScreen),
+    ("Selected message", Transcript),
+    ("List of conversations", Titles),
+]

@@ -1,0 +1,56 @@
+"""Writing what a reply should have been."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.widgets import Static, TextArea
+
+from mtntui.keymap import command
+from mtntui.screens.dialog import Dialog
+
+
+class CorrectionScreen(Dialog[str]):
+    """An editor that begins with the reply. Its result is the correction, or None when the user left it.
+
+    Only the key that saves makes a correction: leaving, or a terminal that goes away, says nothing about the reply.
+
+    Args:
+        text: what to begin with.
+    """
+
+    DEFAULT_CSS = """
+    CorrectionScreen {
+        & #box { width: 90; height: 80%; }
+        & TextArea { height: 1fr; border: none; background: $boost; padding: 0 1; &:focus { border: none; } }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        command("correction.save", "f10,ctrl+enter", "save", "Save", "Keep the correction.", show=True, priority=True),
+    ]
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def compose(self) -> ComposeResult:
+        """The editor between what it is for and its keys."""
+        with Vertical(id="box"):
+            yield Static("What should the reply have been?", id="title", markup=False)
+            editor = TextArea(self._text, soft_wrap=True, highlight_cursor_line=False, tab_behavior="indent")
+            editor.cursor_blink = False
+            yield editor
+            yield Static("F10 saves it and marks the reply as bad. Esc leaves the reply as it is.", id="hint", markup=False)
+
+    def action_save(self) -> None:
+        """Give the correction back; an empty one is refused."""
+        text = self.query_one(TextArea).text
+        if text.strip():
+            self.dismiss(text)
+        else:
+            self.query_one("#hint", Static).update(
+                "A correction cannot be empty. Type what the reply should have been, or leave with Esc."
+            )

@@ -1,0 +1,135 @@
+"""Where the user writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from mtntui.keymap import command
+from mtntui.widgets.prompt_text import Pastes, PromptHistory
+
+
+class Prompt(TextArea):
+    """A text area that starts with one row, grows with its text, and sends it with Enter."""
+
+    DEFAULT_CSS = """
+    Prompt {
+        width: 1fr;
+        height: auto;
+        min-height: 1;
+        max-height: 33vh;
+        border: none;
+        padding: 0;
+        background: transparent;
+        scrollbar-size-vertical: 1;
+        &:focus { border: none; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        command("prompt.send", "enter", "submit", "Send", "Send what stands in the prompt.", priority=True),
+        command(
+            "prompt.newline",
+            "ctrl+j,shift+enter,alt+enter",
+            "newline",
+            "New line",
+            "Begin a new line. Ctrl+J works in every terminal; the others where the terminal sends them.",
+            priority=True,
+        ),
+        command(
+            "prompt.older",
+            "up",
+            "older",
+            "Earlier prompt",
+            "In an empty prompt: bring back what you wrote before. Otherwise the cursor moves up.",
+        ),
+        command("prompt.newer", "down", "newer", "Later prompt", "Back towards the newest prompt."),
+    ]
+
+    @dataclass
+    class Submitted(Message):
+        """The user sends the prompt; it is still in place until `clear` is called.
+
+        Attributes:
+            prompt: the sender.
+            text: all of it, large pastes included.
+        """
+
+        prompt: Prompt
+        text: str
+
+    def __init__(self, placeholder: str = "", *, id: str | None = None) -> None:
+        super().__init__(
+            id=id, soft_wrap=True, compact=True, highlight_cursor_line=False, placeholder=placeholder, tab_behavior="focus"
+        )
+        self.cursor_blink = False  # It would cost 400 B/s at rest.
+        self.match_cursor_bracket = False
+        self.pastes = Pastes()
+        self.earlier = PromptHistory()
+        self._recalled: str | None = None
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Let a large paste in as a placeholder, so that typing stays fluid."""
+        if self.pastes.wants(event.text):
+            event.prevent_default()
+            event.stop()
+            self.insert(self.pastes.add(event.text))
+
+    def put(self, text: str) -> None:
+        """Replace what stands in the prompt, placeholders included; the cursor goes to the end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    def put_back(self, text: str) -> None:
+        """Return text that could not be sent, before what was typed since."""
+        if self.pastes.wants(text) and text != self.pastes.expand(self.text):
+            text = self.pastes.add(text)
+        self.put(f"{text}\n{self.text}" if self.text.strip() and self.text != text else text)
+
+    def action_submit(self) -> None:
+        """Offer the prompt to whoever sends it; it may be empty."""
+        self.post_message(self.Submitted(self, self.pastes.expand(self.text)))
+
+    def action_newline(self) -> None:
+        """Break the line at the cursor."""
+        start, end = self.selection
+        self._replace_via_keyboard("\n", start, end)
+
+    def action_older(self) -> None:
+        """Recall an earlier prompt when nothing was typed; move up otherwise."""
+        if self.text not in {"", self._recalled} or not self.cursor_at_first_line:
+            self.action_cursor_up()
+        elif (prompt := self.earlier.older()) is not None:
+            self._recall(prompt)
+
+    def action_newer(self) -> None:
+        """Recall a later prompt while recalling; move down otherwise."""
+        if self._recalled is None or self.text != self._recalled or not self.cursor_at_last_line:
+            self.action_cursor_down()
+        else:
+            self._recall(self.earlier.newer())
+
+    def _recall(self, prompt: str) -> None:
+        shown = self.pastes.add(prompt) if self.pastes.wants(prompt) else prompt
+        self._recalled = shown or None
+        self.put(shown)
+        self.move_cursor((0, 0) if shown else self.document.end)
+
+    def sent(self, text: str) -> None:
+        """Empty the prompt and remember what it held."""
+        self.earlier.add(text)
+        self._recalled = None
+        self.load_text("")
+
+    def action_delete_left(self) -> None:
+        """Delete a character, or a placeholder as one."""
+        row, column = self.cursor_location
+        mark = self.pastes.ending(self.document.get_line(row)[:column]) if self.selection.is_empty else None
+        if mark is None:
+            super().action_delete_left()
+        else:
+            self.delete((row, column - len(mark)), (row, column))

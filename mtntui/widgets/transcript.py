@@ -1,0 +1,225 @@
+"""The conversation: a window of mounted messages over all that the store has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+from textual import on
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.events import Click
+from textual.widget import Widget
+
+from engine.store.conversations import StoredMessage
+from mtntui.keymap import command
+from mtntui.widgets.message_window import PAGE, MessageWindow
+from mtntui.widgets.turn import Turn
+
+Load = Callable[[int | None, int], Awaitable[list[StoredMessage]]]
+"""Fetch at most so many messages of the branch that come before a message, or the last ones."""
+
+
+class Transcript(VerticalScroll, inherit_bindings=False):
+    """Shows messages, follows the last one, pages in what comes before while the reader scrolls up."""
+
+    DEFAULT_CSS = """
+    Transcript {
+        height: 1fr;
+        align-horizontal: center;
+        padding: 1 1 0 1;
+        scrollbar-size-vertical: 1;
+        scrollbar-background: $background;
+        scrollbar-color: $surface-lighten-1;
+        background: transparent;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        command("reply.up", "up", "scroll_up", "Up", "Scroll up by a row."),
+        command("reply.down", "down", "scroll_down", "Down", "Scroll down by a row."),
+        command("reply.page_up", "pageup", "page_up", "Page up", "Scroll up by a screen."),
+        command("reply.page_down", "pagedown", "page_down", "Page down", "Scroll down by a screen."),
+        command("reply.oldest", "home", "oldest", "Beginning", "Go to the beginning of what is loaded."),
+        command("reply.newest", "end", "newest", "End", "Go to the last message and follow it."),
+        command("reply.good", "g", "screen.rate('good')", "Good", "Mark the reply as good.", show=True),
+        command("reply.bad", "b", "screen.rate('bad')", "Bad", "Mark the reply as bad.", show=True),
+        command("reply.unrate", "x", "screen.rate('')", "Unrate", "Take the rating back.", show=True),
+        command("reply.correct", "e", "screen.correct", "Correct", "Write what the reply should have been.", show=True),
+        command("reply.copy", "y,c", "screen.copy_reply", "Copy", "Copy the message as it was written.", show=True),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.window = MessageWindow()
+        self._load: Load | None = None
+        self._paging = False
+        self.selected: Turn | None = None
+
+    # What is shown
+
+    async def show(self, load: Load) -> list[StoredMessage]:
+        """Replace everything by the end of a conversation; returns the messages that are mounted."""
+        self._load = load
+        self.selected = None
+        messages = await load(None, PAGE)
+        self.window = MessageWindow([message.id for message in messages], 0, len(messages), len(messages) < PAGE)
+        async with self.batch():
+            await self.remove_children()
+            await self.mount_all(Turn(message) for message in messages)
+        self.anchor()
+        return messages
+
+    async def clear(self, *widgets: Widget) -> None:
+        """Show nothing but `widgets`."""
+        self._load = None
+        self.selected = None
+        self.window = MessageWindow(complete=True)
+        async with self.batch():
+            await self.remove_children()
+            await self.mount_all(widgets)
+
+    async def add(self, *messages: StoredMessage) -> list[Turn]:
+        """Show new messages at the end, and follow them."""
+        if self.window.more_below and self._load is not None:
+            await self.show(self._load)
+            known = {message.id for message in messages}
+            return [turn for turn in self.turns if turn.stored.id in known]
+        turns = [Turn(message) for message in messages]
+        async with self.batch():
+            await self.mount_all(turns)
+            await self._drop(self.window.appended([message.id for message in messages]), start=True)
+        self.anchor()
+        return turns
+
+    async def cut_after(self, message: int) -> None:
+        """Take away what follows a message: the branch goes on differently from there."""
+        if message not in self.window.ids:
+            return
+        keep = self.window.ids.index(message) + 1
+        async with self.batch():
+            for child in list(self.children):
+                if not isinstance(child, Turn) or child.stored.id not in self.window.ids[:keep]:
+                    await child.remove()
+        self.window.cut(keep)
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The mounted messages, oldest first."""
+        return [child for child in self.children if isinstance(child, Turn)]
+
+    def turn(self, message: int) -> Turn | None:
+        """The turn that shows a message, if it is mounted."""
+        return next((turn for turn in reversed(self.turns) if turn.stored.id == message), None)
+
+    @property
+    def follows(self) -> bool:
+        """Whether the end is in sight and stays so while a reply grows."""
+        return self.scroll_y >= self.max_scroll_y
+
+    # Paging
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Fetch what comes next when the reader nears an end of what is mounted."""
+        super().watch_scroll_y(old_value, new_value)
+        if self._paging or self._load is None:
+            return
+        if new_value < old_value and new_value < self.size.height and self.window.more_above:
+            self._paging = True
+            self.run_worker(self._page_up(), group="paging")
+        elif new_value > old_value and self.max_scroll_y - new_value < self.size.height and self.window.more_below:
+            self._paging = True
+            self.run_worker(self._page_down(), group="paging")
+
+    async def _page_up(self) -> None:
+        try:
+            assert self._load is not None
+            load, (before, limit) = self._load, self.window.page_above()
+            messages = await load(before, limit)
+            if load is not self._load:  # Another conversation was opened meanwhile.
+                return
+            mark = self.turns[0]
+            async with self.batch():
+                await self._keeping_in_place(mark, self._mount_above(messages, limit))
+        finally:
+            self._paging = False
+
+    async def _page_down(self) -> None:
+        try:
+            assert self._load is not None
+            load, (before, limit) = self._load, self.window.page_below()
+            messages = await load(before, limit)
+            if load is not self._load:
+                return
+            mark = self.turns[-1]
+            async with self.batch():
+                await self._keeping_in_place(mark, self._mount_below(messages))
+        finally:
+            self._paging = False
+
+    async def _mount_above(self, messages: list[StoredMessage], asked: int) -> None:
+        surplus = self.window.prepended([message.id for message in messages], asked)
+        if messages:
+            await self.mount_all([Turn(message) for message in messages], before=0)
+        await self._drop(surplus, start=False)
+
+    async def _mount_below(self, messages: list[StoredMessage]) -> None:
+        surplus = self.window.appended([message.id for message in messages])
+        await self.mount_all([Turn(message) for message in messages])
+        await self._drop(surplus, start=True)
+
+    async def _drop(self, surplus: int, *, start: bool) -> None:
+        if surplus:
+            turns = self.turns
+            for turn in turns[:surplus] if start else turns[-surplus:]:
+                await turn.remove()
+
+    async def _keeping_in_place(self, mark: Turn, change: Awaitable[None]) -> None:
+        """Change what is mounted so that `mark` stays on the same row of the screen."""
+        row = mark.virtual_region.y - self.scroll_offset.y
+        await change
+        self.screen._refresh_layout()
+        self.scroll_to(y=mark.virtual_region.y - row, animate=False, immediate=True, force=True)
+
+    # Selecting
+
+    async def move(self, step: int) -> None:
+        """Select the message above or below the selected one; the last one when none is."""
+        turns = self.turns
+        if not turns:
+            return
+        at = turns.index(self.selected) + step if self.selected in turns else len(turns) - 1
+        if at >= len(turns):
+            await self.action_newest()
+            return
+        self.select(turns[max(0, at)])
+
+    def select(self, turn: Turn | None) -> None:
+        """Make a message the one that keys act on."""
+        if self.selected is not None:
+            self.selected.remove_class("-selected")
+        self.selected = turn
+        if turn is not None:
+            turn.add_class("-selected")
+            self.scroll_to_widget(turn, animate=False, force=True)
+
+    def action_oldest(self) -> None:
+        """Go to the beginning of what is loaded."""
+        if turns := self.turns:
+            self.select(turns[0])
+        self.scroll_home(animate=False)
+
+    async def action_newest(self) -> None:
+        """Go to the end and follow it."""
+        if self.window.more_below and self._load is not None:
+            await self.show(self._load)
+        if turns := self.turns:
+            self.select(turns[-1])
+        self.anchor()
+
+    @on(Click)
+    def _clicked(self, event: Click) -> None:
+        widget: Widget | None = event.widget
+        while widget is not None and not isinstance(widget, Turn):
+            widget = widget.parent if isinstance(widget.parent, Widget) else None
+        if widget is not None:
+            self.select(widget)
