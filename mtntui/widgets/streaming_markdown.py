@@ -92,7 +92,7 @@ class StreamingMarkdown(PageView):
         self._stop_timer()
 
     def _schedule(self, line_ended: bool) -> None:
-        if self._held or not self.is_mounted:
+        if self._held or not self.is_running:
             return
         since = monotonic() - self._shown_at
         wait = max(self._interval, self._cost / BUSY) - since
@@ -110,7 +110,7 @@ class StreamingMarkdown(PageView):
 
     def _flush(self) -> None:
         self._stop_timer()
-        if not self._pending or not self.is_mounted:
+        if not self._pending or not self.is_running:
             return
         text = "".join(self._pending)
         self._pending.clear()
