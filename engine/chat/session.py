@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from engine.errors import EngineError, HostError, NotFoundError
@@ -59,7 +60,7 @@ class Chat:
     def _reply_row(self, user: StoredMessage, model: str, parameters: SamplingParameters) -> StoredMessage:
         return self.conversations.start_reply(user.conversation, parent=user.id, model=model, parameters=parameters.as_dict())
 
-    async def stream(self, reply: StoredMessage) -> AsyncIterator[Event]:
+    async def stream(self, reply: StoredMessage) -> AsyncGenerator[Event, None]:
         """Let the model write a reply that `send` prepared.
 
         Closing the iterator only looks away: the reply goes on in the host, and `resume` joins it again.
@@ -74,18 +75,21 @@ class Chat:
             parameters=SamplingParameters.from_dict(reply.parameters),
             reply=reply.id,
         )
-        async for event in self._kept(reply.id, self._client.stream(request), lost=HostError):
-            yield event
+        async with aclosing(self._kept(reply.id, self._client.stream(request), lost=HostError)) as events:
+            async for event in events:
+                yield event
 
-    async def resume(self, reply: int) -> AsyncIterator[Event]:
+    async def resume(self, reply: int) -> AsyncGenerator[Event, None]:
         """Join a reply that the host is still writing.
 
         Raises:
             NotFoundError: nobody writes it any more; it is marked interrupted.
         """
         try:
-            async for event in self._kept(reply, self._client.attach(reply), lost=(HostError, NotFoundError)):
-                yield event
+            lost = (HostError, NotFoundError)
+            async with aclosing(self._kept(reply, self._client.attach(reply), lost=lost)) as events:
+                async for event in events:
+                    yield event
         except HostError as error:
             raise NotFoundError("That reply is not being written any more.", "Send again to continue.") from error
 
@@ -99,15 +103,16 @@ class Chat:
         return self.conversations.mark_interrupted(tuple(status.replies) if status else ())
 
     async def _kept(
-        self, reply: int, events: AsyncIterator[Event], *, lost: type[EngineError] | tuple[type[EngineError], ...]
-    ) -> AsyncIterator[Event]:
+        self, reply: int, events: AsyncGenerator[Event, None], *, lost: type[EngineError] | tuple[type[EngineError], ...]
+    ) -> AsyncGenerator[Event, None]:
         """Pass events on; when the reply's writer is `lost`, or it fails, store what was seen of it."""
         seen = ""
         try:
-            async for event in events:
-                if isinstance(event, TextDelta):
-                    seen += event.text
-                yield event
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        seen += event.text
+                    yield event
         except lost:
             self._close(reply, seen, "interrupted")
             raise

@@ -7,8 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -37,7 +37,7 @@ class HostClient:
         self._workspace = settings.workspace
         self._process: subprocess.Popen[bytes] | None = None
 
-    async def stream(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def stream(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """Continue a conversation.
 
         A host is started when none runs. Closing the iterator early cancels the generation, unless the request names a stored
@@ -50,18 +50,20 @@ class HostClient:
             HostError: the host could not be started, or died.
             EngineError: what the host reported: no such model, a prompt that is too long, …
         """
-        async for event in self._events(request_to_dict(request)):
-            yield event
+        async with aclosing(self._events(request_to_dict(request))) as events:
+            async for event in events:
+                yield event
 
-    async def attach(self, reply: int) -> AsyncIterator[Event]:
+    async def attach(self, reply: int) -> AsyncGenerator[Event, None]:
         """Join a stored reply in progress: all its text so far, then the rest as it comes.
 
         Raises:
             NotFoundError: the host is not writing that reply.
             HostError: no host runs, or it died.
         """
-        async for event in self._events({"op": "attach", "reply": reply}, start=False):
-            yield event
+        async with aclosing(self._events({"op": "attach", "reply": reply}, start=False)) as events:
+            async for event in events:
+                yield event
 
     async def stop(self, reply: int) -> None:
         """Stop a stored reply in progress; returns when it is stored. Nothing happens when it is over already."""
@@ -97,7 +99,7 @@ class HostClient:
             await asyncio.sleep(_BETWEEN_TRIES)
         return True
 
-    async def _events(self, request: dict[str, Any], *, start: bool = True) -> AsyncIterator[Event]:
+    async def _events(self, request: dict[str, Any], *, start: bool = True) -> AsyncGenerator[Event, None]:
         async with self._connection(start=start) as (reader, writer):
             writer.write(line(request))
             await writer.drain()

@@ -78,7 +78,7 @@ def fit(
     if len(found.ids) < context_length:  # what was looked at last is the last message alone
         return found
     raise PromptTooLongError(
-        f"The message is too long: with it the prompt is {len(found.ids):,} tokens, and the model reads at most {context_length:,}.",
+        f"The message is too long: the prompt is {len(found.ids):,} tokens with it, the model reads at most {context_length:,}.",
         "Shorten it, or choose a model with a longer context.",
     )
 

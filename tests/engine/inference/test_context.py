@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,7 +49,7 @@ def test_the_same_turns_stay_for_several_replies_in_a_row():
     """Else the key/value cache would be thrown away at every turn of a long conversation."""
     dropped = [fitted([SYSTEM, *talk(turns)]).dropped for turns in range(41, 101, 2)]
     assert dropped == sorted(dropped)
-    changes = sum(first != second for first, second in zip(dropped, dropped[1:], strict=False))
+    changes = sum(first != second for first, second in pairwise(dropped))
     assert 0 < changes <= len(dropped) / 1.5
     assert fitted([SYSTEM, *talk(99)]).dropped < 99 - 3, "far more was dropped than needed"
 

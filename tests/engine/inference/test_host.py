@@ -1,0 +1,293 @@
+"""The inference host as a real process: shared, cancelled, killed, replaced; every reply's text is in the store."""
+
+import asyncio
+import os
+import signal
+import stat
+import subprocess
+import sys
+from contextlib import aclosing, suppress
+from dataclasses import replace
+
+import pytest
+from tiny_models import tiny_graph
+
+from engine.chat.session import Chat
+from engine.errors import HostError, NotFoundError, PromptTooLongError
+from engine.inference.client import HostClient
+from engine.inference.types import Finished, GenerationRequest, Message, SamplingParameters, Started, TextDelta
+from engine.settings import InferenceSettings, Settings
+from engine.store.database import Database
+from engine.store.models import ModelRecord, Models
+
+GREEDY = SamplingParameters(temperature=0, max_new_tokens=20)
+# The tiny model's context is long enough for a reply of some seconds.
+LONG = SamplingParameters(temperature=0, max_new_tokens=100_000)
+
+
+@pytest.fixture(scope="session")
+def long_graph(tmp_path_factory):
+    return tiny_graph(tmp_path_factory.mktemp("long"), precision="fp32", context=32_768)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(home=str(tmp_path / "home"))
+
+
+@pytest.fixture
+async def workspace(settings, long_graph):
+    """A chat over a workspace with a tiny model; its host is gone afterwards."""
+    place = settings.workspace.prepare()
+    database = Database(place.database)
+    Models(database).put(ModelRecord("tiny", "onnx", long_graph))
+    client = HostClient(settings)
+    yield Chat(database, client), client
+    await client.shut_down()
+    database.close()
+
+
+def send(chat, text="Hello", *, parameters=GREEDY, model="tiny", conversation=None):
+    conversation = conversation or chat.conversations.create(model=model).id
+    return chat.send(conversation, text, model=model, parameters=parameters)
+
+
+async def until(events, condition):
+    async for event in events:
+        if condition(event):
+            return event
+    raise AssertionError("the events ended first")
+
+
+async def test_a_reply_streams_and_is_stored_before_it_is_shown_as_done(workspace):
+    chat, _ = workspace
+    exchange = send(chat)
+    shown = ""
+    async for event in chat.stream(exchange.reply):
+        if isinstance(event, TextDelta):
+            shown += event.text
+        if isinstance(event, Finished):
+            stored = chat.conversations.message(exchange.reply.id)
+            assert stored.status == "cut", "20 tokens is its limit"
+            assert stored.content == shown == event.text
+            assert stored.completion_tokens == 20
+            assert stored.tokens_per_second and stored.first_token_ms
+
+
+async def test_the_user_message_is_stored_before_anything_is_generated(workspace):
+    chat, _ = workspace
+    exchange = send(chat, "Only stored")
+    assert [message.content for message in chat.conversations.messages(exchange.user.conversation)] == ["Only stored", ""]
+
+
+async def test_a_second_client_uses_the_same_warm_host(workspace, settings):
+    chat, client = workspace
+    async for _ in chat.stream(send(chat).reply):
+        pass
+    first = await client.status()
+    other = HostClient(settings)
+    events = [event async for event in other.stream(GenerationRequest("tiny", [Message("user", "Hi")], GREEDY))]
+    assert isinstance(events[0], Started), "no loading"
+    assert (await other.status()).pid == first.pid
+
+
+async def test_many_clients_that_start_at_once_share_one_host(settings, workspace):
+    clients = [HostClient(settings) for _ in range(6)]
+
+    async def ask(client):
+        request = GenerationRequest("tiny", [Message("user", "Hi")], GREEDY)
+        return [event async for event in client.stream(request)][-1].text
+
+    texts = await asyncio.gather(*map(ask, clients))
+    assert len(set(texts)) == 1
+    assert len({(await client.status()).pid for client in clients}) == 1
+
+
+async def test_the_socket_is_the_owners_alone(workspace, settings):
+    _, client = workspace
+    await client.load("tiny")
+    assert stat.S_IMODE(settings.workspace.host_socket.stat().st_mode) & 0o077 == 0
+    assert (await client.status()).loaded == ["tiny"]
+
+
+async def test_a_reply_goes_on_when_its_listener_leaves_and_can_be_joined_again(workspace):
+    chat, client = workspace
+    exchange = send(chat, parameters=LONG)
+    async with aclosing(chat.stream(exchange.reply)) as events:
+        seen = await until(events, lambda event: isinstance(event, TextDelta) and event.completion_tokens > 20)
+    assert (await client.status()).replies == [exchange.reply.id]
+    async with aclosing(chat.resume(exchange.reply.id)) as events:
+        joined = await until(events, lambda event: isinstance(event, TextDelta))
+        assert joined.completion_tokens >= seen.completion_tokens
+        await chat.stop(exchange.reply.id)
+        end = await until(events, lambda event: isinstance(event, Finished))
+    assert end.reason == "cancelled"
+    stored = chat.conversations.message(exchange.reply.id)
+    assert (stored.status, stored.content) == ("stopped", end.text)
+    assert (await client.status()).replies == []
+
+
+async def test_a_generation_that_nobody_stores_ends_with_its_listener(workspace):
+    _, client = workspace
+    async with aclosing(client.stream(GenerationRequest("tiny", [Message("user", "Hi")], LONG))) as events:
+        await until(events, lambda event: isinstance(event, TextDelta))
+    for _ in range(100):
+        if (await client.status()).active == 0:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("it still runs")
+
+
+async def test_a_killed_host_loses_at_most_a_second_and_the_next_one_starts_by_itself(workspace, settings):
+    chat, client = workspace
+    exchange = send(chat, parameters=LONG)
+    # Away, so that only what the host wrote counts.
+    async with aclosing(chat.stream(exchange.reply)) as events:
+        await until(events, lambda event: isinstance(event, TextDelta))
+    await asyncio.sleep(1.3)
+    async with aclosing(chat.resume(exchange.reply.id)) as events:
+        seen = await until(events, lambda event: isinstance(event, TextDelta))
+        a_second_ago = seen.text
+        await asyncio.sleep(1.0)
+        os.kill((await client.status()).pid, signal.SIGKILL)
+    database = Database(settings.workspace.database)
+    after = Chat(database, HostClient(settings))
+    assert await after.settle() == 1
+    stored = after.conversations.message(exchange.reply.id)
+    assert stored.status == "interrupted"
+    assert stored.content.startswith(a_second_ago)
+    assert len(stored.content) > len(a_second_ago)
+    again = send(after, "Still there?", conversation=exchange.user.conversation)
+    assert [type(event) async for event in after.stream(again.reply)][-1] is Finished
+
+
+async def test_a_host_that_dies_while_listened_to_is_said_and_everything_seen_is_kept(workspace):
+    chat, client = workspace
+    exchange = send(chat, parameters=LONG)
+    await client.load("tiny")
+    host = (await client.status()).pid
+    seen = ""
+    with pytest.raises(HostError, match="ended in the middle"):
+        async for event in chat.stream(exchange.reply):
+            if isinstance(event, TextDelta):
+                seen += event.text
+                if event.completion_tokens > 30:
+                    with suppress(ProcessLookupError):  # what it had sent before it died still comes
+                        os.kill(host, signal.SIGKILL)
+    stored = chat.conversations.message(exchange.reply.id)
+    assert stored.status == "interrupted"
+    assert stored.content == seen
+
+
+async def test_a_terminal_killed_in_mid_reply_leaves_a_whole_reply(workspace, settings):
+    chat, client = workspace
+    exchange = send(chat, parameters=replace(LONG, max_new_tokens=400))
+    program = (
+        "import asyncio, sys\n"
+        "from engine.settings import Settings\nfrom engine.store.database import Database\n"
+        "from engine.chat.session import Chat\nfrom engine.inference.client import HostClient\n"
+        "settings = Settings(home=sys.argv[1])\nchat = Chat(Database(settings.workspace.database), HostClient(settings))\n"
+        "async def main():\n"
+        "    async for event in chat.stream(chat.conversations.message(int(sys.argv[2]))): print('x', flush=True)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", program, settings.home, str(exchange.reply.id)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as terminal:  # noqa: ASYNC220
+        terminal.stdout.readline()
+        terminal.stdout.readline()
+        terminal.kill()
+    for _ in range(200):
+        if (stored := chat.conversations.message(exchange.reply.id)).status != "streaming":
+            break
+        await asyncio.sleep(0.05)
+    assert stored.status in {"cut", "complete"}
+    assert (await client.status()) is not None
+
+
+async def test_errors_come_through_as_themselves_and_are_stored(workspace):
+    chat, _ = workspace
+    long = send(chat, "word " * 60_000)
+    with pytest.raises(PromptTooLongError):
+        async for _ in chat.stream(long.reply):
+            pass
+    failed = chat.conversations.message(long.reply.id)
+    assert failed.status == "failed"
+    assert "too long" in failed.error
+    unknown = send(chat, model="nobody")
+    with pytest.raises(NotFoundError, match="nobody"):
+        async for _ in chat.stream(unknown.reply):
+            pass
+    assert chat.conversations.message(unknown.reply.id).status == "failed"
+    after = send(chat, "A short one now", conversation=long.user.conversation)
+    assert [type(event) async for event in chat.stream(after.reply)][-1] is Finished, "the failed message is left out"
+
+
+async def test_a_model_whose_files_are_gone_says_how_to_get_it_back(workspace, tmp_path):
+    _, client = workspace
+    Models(Database(client._workspace.database)).put(ModelRecord("lost", "onnx", tmp_path / "nowhere"))
+    with pytest.raises(NotFoundError, match=r"gone.*models pull lost"):
+        await client.load("lost")
+    (tmp_path / "nowhere").mkdir()
+    with pytest.raises(Exception, match=r"no genai_config\.json"):
+        await client.load("lost")
+    await client.load("tiny")
+
+
+async def test_attaching_to_nothing_marks_the_reply_interrupted(workspace):
+    chat, _ = workspace
+    exchange = send(chat)
+    with pytest.raises(NotFoundError):
+        async for _ in chat.resume(exchange.reply.id):
+            pass
+    assert chat.conversations.message(exchange.reply.id).status == "interrupted"
+
+
+async def test_an_idle_host_ends(settings, long_graph):
+    place = settings.workspace.prepare()
+    Models(Database(place.database)).put(ModelRecord("tiny", "onnx", long_graph))
+    client = HostClient(replace(settings, inference=InferenceSettings()))
+    os.environ["MTNTUI_INFERENCE_IDLE_MINUTES"] = "0.01"
+    try:
+        await client.load("tiny")
+    finally:
+        del os.environ["MTNTUI_INFERENCE_IDLE_MINUTES"]
+    for _ in range(100):
+        if await client.status() is None:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it did not end")
+
+
+async def test_shutting_down_keeps_what_a_reply_in_progress_has(workspace):
+    chat, client = workspace
+    exchange = send(chat, parameters=LONG)
+    async with aclosing(chat.stream(exchange.reply)) as events:
+        await until(events, lambda event: isinstance(event, TextDelta) and event.completion_tokens > 10)
+    assert await client.shut_down()
+    stored = chat.conversations.message(exchange.reply.id)
+    assert stored.status == "stopped"
+    assert stored.content
+    assert await client.shut_down() is False
+
+
+async def test_a_long_home_has_its_socket_in_a_private_folder(tmp_path, long_graph):
+    settings = Settings(home=str(tmp_path / ("deep" * 30)))
+    place = settings.workspace.prepare()
+    Models(Database(place.database)).put(ModelRecord("tiny", "onnx", long_graph))
+    client = HostClient(settings)
+    await client.load("tiny")
+    assert stat.S_IMODE(place.host_socket.parent.stat().st_mode) == 0o700
+    await client.shut_down()
+
+
+async def test_nonsense_on_the_socket_harms_nobody(workspace, settings):
+    _, client = workspace
+    await client.load("tiny")
+    for nonsense in (b"\n", b"{}\n", b"[1]\n", b"\xff\xfe\n", b'{"op":"generate"}\n', b'{"op":"attach","reply":"x"}\n', b""):
+        reader, writer = await asyncio.open_unix_connection(str(settings.workspace.host_socket))
+        await reader.readline()
+        writer.write(nonsense)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+    assert (await client.status()).active == 0
