@@ -12,7 +12,7 @@ from textual.content import Content, Span
 from mtntui.terminal_text import one_line, visible
 from mtntui.widgets.code_lines import FILL, code_lines, cut_into_pieces
 from mtntui.widgets.markdown_inline import inline
-from mtntui.widgets.page import ChromeLine, Line, Page, TextLine, cells
+from mtntui.widgets.page import EDGE, ChromeLine, Line, Page, TextLine, cells
 from mtntui.widgets.table_lines import Cell, Table, TableRow, TableRule
 
 BULLETS = "\u2022\u25e6\u00b7"
@@ -315,7 +315,8 @@ class _Builder:
         lead = self._lead()
         self._previous = "code"
         if language and not continues:
-            self._add(ChromeLine(Content.styled(f" {language}", "$foreground-muted"), lead, FILL))
+            label = Content.assemble((EDGE, "dim"), (language, "$foreground-muted"))
+            self._add(ChromeLine(label, lead, FILL))
         return lead
 
     def _table(self, tokens: Sequence[Token]) -> None:

@@ -21,6 +21,9 @@ from textual.style import Style
 from textual.visual import RenderOptions
 
 TAB_CELLS = 4
+EDGE = "\u258f"
+"""Left edge of a filled line: shows what the fill shows where there are no colours."""
+
 _WORD = re.compile(r"(\s*)(\S+)")
 
 Part = tuple[Content, int | None]
@@ -127,7 +130,7 @@ class TextLine:
         if lead or self.fill:
             parts.append((Content.styled(lead, "dim"), None))
         if self.fill:
-            parts.append((Content(" "), None))
+            parts.append((Content.styled(EDGE, "dim"), None))
         if row and hang:
             parts.append((Content(" " * hang), None))
         shown = self.styled()[start:end] if len(starts) > 1 else self.styled()
