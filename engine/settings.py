@@ -40,13 +40,13 @@ class ChatSettings:
     """The system prompt of new conversations; empty: the model's own."""
     max_new_tokens: int = 1024
     """The longest reply, in tokens."""
-    temperature: float = 0.7
+    temperature: float = 0.5
     """0 is greedy; higher is more varied."""
     top_p: float = 0.9
     """Sample from the smallest set of tokens whose probabilities sum to this."""
     top_k: int = 0
     """Sample from this many most likely tokens; 0: all."""
-    repetition_penalty: float = 1.1
+    repetition_penalty: float = 1.05
     """Above 1 makes tokens that already stand in the conversation less likely."""
 
 
@@ -113,7 +113,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             return tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"The settings file {path} cannot be read: {error}.", "Mend it or move it away.") from error
