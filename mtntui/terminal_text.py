@@ -225,5 +225,7 @@ class TerminalWriter:
             data = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:  # half of a pair, as JSON can carry it: no byte stands for it
             data = text.encode("utf-8", "replace")
-        buffer.write(data)
+        left = memoryview(data)
+        while left:  # with PYTHONUNBUFFERED the buffer is the file itself, which may take only a part at a time
+            left = left[buffer.write(left) :]
         buffer.flush()

@@ -142,7 +142,7 @@ class HostClient:
         try:
             reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
             greeting = json.loads(await asyncio.wait_for(reader.readline(), _GREETING_SECONDS) or b"{}")
-        except (FileNotFoundError, ConnectionError) as error:
+        except (FileNotFoundError, NotADirectoryError, ConnectionError) as error:
             raise HostAbsentError("No inference host runs.", "It starts with the next message.") from error
         except TimeoutError as error:
             raise HostError("The inference host does not answer.", "Run `mtntui host stop`, or kill its process.") from error
