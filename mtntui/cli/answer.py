@@ -117,7 +117,7 @@ class Answer:
 
     def _remark(self, text: str) -> None:
         """Tell a person; a script has no use for it."""
-        if sys.stderr is not None and sys.stderr.isatty() and not self._as_json:
+        if sys.stderr.isatty() and not self._as_json:
             note(text)
 
     def _conclude(self, model: str, user: StoredMessage | None, reply: StoredMessage | None) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtntui.cli.output import note, print_json, print_text
 from mtntui.cli.parser import add_json_option
-from mtntui.cli.screen import terminal_problem
+from mtntui.cli.screen import on_terminal, terminal_problem
 
 if TYPE_CHECKING:
     from engine.doctor import Check
@@ -120,7 +120,7 @@ def _terminal() -> Iterator[Check]:
     """What this terminal can do for the screen."""
     from engine.doctor import Check
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not on_terminal():
         yield Check("terminal", "ok", "Input or output is no terminal here, so nothing can be said about the screen.")
         return
     if problem := terminal_problem():

@@ -38,8 +38,9 @@ def register(parser: argparse.ArgumentParser, commands: Any) -> None:
 def _run(arguments: argparse.Namespace, context: Context) -> int:
     if problem := terminal_problem():
         raise EngineError(problem, 'Use `mtntui ask "your question"`, which works everywhere.')
-    settings = _with_bandwidth(context.settings, arguments.low_bandwidth)
-    if settings.screen.low_bandwidth == "on":
+    slow = low_bandwidth(context.settings, arguments.low_bandwidth)
+    settings = replace(context.settings, screen=replace(context.settings.screen, low_bandwidth="on" if slow else "off"))
+    if slow:
         os.environ.setdefault("TEXTUAL_FPS", _LOW_BANDWIDTH_FPS)  # Textual reads it while it is imported
     conversation = arguments.conversation
     if conversation is not None:
@@ -53,9 +54,14 @@ def _run(arguments: argparse.Namespace, context: Context) -> int:
     return run(settings, conversation=conversation) if conversation else run(settings)
 
 
+def on_terminal() -> bool:
+    """Whether both input and output are a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def terminal_problem() -> str:
     """Why the screen cannot be shown here, in a sentence; empty when it can."""
-    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
+    if not on_terminal():
         return "The chat screen needs a terminal for both input and output."
     term = os.environ.get("TERM", "")
     if term in {"", "dumb", "unknown"}:
@@ -63,13 +69,10 @@ def terminal_problem() -> str:
     return ""
 
 
-def _with_bandwidth(settings: Settings, chosen: bool | None) -> Settings:
-    """The settings with `low_bandwidth` decided: by the option, else the setting, else whether this is an SSH session."""
-    setting = settings.screen.low_bandwidth
-    if chosen is None:
-        chosen = _over_ssh() if setting == "auto" else setting == "on"
-    return replace(settings, screen=replace(settings.screen, low_bandwidth="on" if chosen else "off"))
-
-
-def _over_ssh() -> bool:
-    return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+def low_bandwidth(settings: Settings, option: bool | None) -> bool:
+    """Whether to draw less often: as the option says, else the setting, else whether this is an SSH session."""
+    if option is not None:
+        return option
+    if settings.screen.low_bandwidth == "auto":
+        return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+    return settings.screen.low_bandwidth == "on"
