@@ -43,7 +43,8 @@ def _note(status: str, detail: str) -> Sequence[Line]:
     if status not in NOTES:
         return ()
     label, style = NOTES[status]
-    text = f"{label}: {one_line(detail)}" if detail else label
+    joint = ". " if ":" in label else ": "
+    text = f"{label}{joint}{one_line(detail)}" if detail else label
     return (TextLine(""), ChromeLine(Content.styled(text, style), wraps=True))
 
 

@@ -71,11 +71,10 @@ def wrap(text: str, width: int, hang: int = 0) -> list[int]:
             starts.append(match.start(2))
             used, room = size, width - hang
         else:
-            used += gap
             if used and match[2].isascii():  # an address: better begun on a row of its own
                 starts.append(match.start(2))
-                used, room = 0, width - hang
-            used = _cut_word(match, starts, used, room, width - hang)
+                used, gap, room = 0, 0, width - hang
+            used = _cut_word(match, starts, used + gap, room, width - hang)
             room = room if len(starts) == 1 else width - hang
     return starts
 
@@ -106,7 +105,7 @@ class TextLine:
         """Lead, room beside it and hang, cut down where the terminal is too narrow for them."""
         lead = self.lead if cells(self.lead) * 2 <= width else self.lead[: max(0, width // 4)]
         room = max(1, width - cells(lead) - 2 * bool(self.fill))
-        return lead, room, min(self.hang, room // 3)
+        return lead, room, min(self.hang, room // 2)
 
     def _starts(self, width: int) -> list[int]:
         if self._wrapped[0] != width:

@@ -143,8 +143,8 @@ class TableRow:
                 indent = [(Content("  "), None)] if row else []
                 return [
                     *indent,
-                    (whole[start : start + skip], None),
-                    (whole[start + skip : end].rstrip(), offset + start + skip - len(label)),
+                    (whole[start : min(end, start + skip)], None),
+                    (whole[start + skip : max(end, start + skip)].rstrip(), offset + start + skip - len(label)),
                 ]
             row -= len(starts[at])
             offset += len(cell.text) + len(COPIED_BETWEEN)

@@ -15,9 +15,7 @@ DOCUMENTS = {
         "Steps:\n- one\n- two **bold**\n  - two a\n    - deep\n  - two b\n\n    more of b\n- three\n\n- four, loose\n"
         "* another list\n* its second\n\nEnd."
     ),
-    "ordered lists": (
-        "1. one\n1. two\n1. three\n   1. inner\n   2. inner\n\n8) eight\n9) nine\n10) ten\n\n    code?\n\ntext"
-    ),
+    "ordered lists": ("1. one\n1. two\n1. three\n   1. inner\n   2. inner\n\n8) eight\n9) nine\n10) ten\n\n    code?\n\ntext"),
     "fences in lists": (
         "1. Do this:\n   ```bash\n   ls -l\n\n   cd /tmp\n   ```\n2. Then:\n\n   ```python\n   x = 1\n   ```\n\n3. end\n"
     ),
@@ -77,7 +75,10 @@ def test_the_page_is_right_at_every_moment_and_not_only_at_the_end(name: str) ->
         assert growing.page.plain == render(so_far).plain, so_far[-80:]
 
 
-@given(st.text(alphabet="-*+>#`~|:1.2) \n\t_[]x!&;\\<a\u0301\u200d\u202e\x1b\r", max_size=120), st.lists(st.integers(1, 9), min_size=1))
+@given(
+    st.text(alphabet="-*+>#`~|:1.2) \n\t_[]x!&;\\<a\u0301\u200d\u202e\x1b\r", max_size=120),
+    st.lists(st.integers(1, 9), min_size=1),
+)
 @settings(max_examples=400, deadline=None)
 @example("- a\n- b\n--", [1])
 @example("1. a\n\n\n2. b\n```", [3])
