@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import IO, Any
+from typing import Any
 
 from engine import __version__
 from engine.errors import EngineError, InvalidInputError, NotFoundError
@@ -255,29 +255,29 @@ def _log(text: str) -> None:
     sys.stderr.flush()
 
 
-def _lock(path: Path) -> IO[str] | None:
-    """Hold the workspace's host lock, or None when another process holds it. A crash lets go of it."""
-    file = path.open("a+", encoding="ascii")
+def _lock(path: Path) -> bool:
+    """Hold the workspace's host lock until this process is gone; False when another process holds it.
+
+    The file is never closed here: whoever waits for the lock counts on the database and the models being let go of too.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
-        return None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    file.flush()
-    return file
+        os.close(descriptor)
+        return False
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return True
 
 
 def main(arguments: list[str]) -> int:
     """Run the host of the workspace at `arguments[0]`."""
     try:
         workspace = Workspace(Path(arguments[0])).prepare()
-        lock = _lock(workspace.host_lock)
-        if lock is None:
+        if not _lock(workspace.host_lock):
             return LOCK_HELD
-        with lock:
-            asyncio.run(_serve(workspace, load_settings()))
+        asyncio.run(_serve(workspace, load_settings()))
     except EngineError as error:
         _log(str(error))
         return 1

@@ -156,6 +156,7 @@ class _Table:
 def _tables(connection: sqlite3.Connection) -> list[_Table]:
     names = connection.execute(
         "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+        " ORDER BY name"
     )
     return [_table(connection, row["name"]) for row in names.fetchall()]
 

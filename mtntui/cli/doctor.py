@@ -103,16 +103,16 @@ def _repair(context: Context) -> Repair | None:
 
 def _print_repair(result: Repair) -> None:
     print_text(f"The damaged database is kept as {result.kept}.")
-    print_text(f"Saved: {', '.join(f'{count:,} {table}' for table, count in result.rows.items())}.")
+    print_text(f"Saved {', '.join(f'{table}: {count:,}' for table, count in result.rows.items())}.")
     remarks = (
-        (result.missing_messages, "messages are lost"),
-        (result.mended_messages, "messages have lost a part of their text, and are marked"),
-        (result.relinked_messages, "messages follow an earlier one now, because the one before them is lost"),
-        (result.untitled_conversations, "conversations have lost their title"),
+        ("Messages that are lost", result.missing_messages),
+        ("Messages that lost a part of their text, and are marked", result.mended_messages),
+        ("Messages that follow an earlier one now, because the one before them is lost", result.relinked_messages),
+        ("Conversations that lost their title", result.untitled_conversations),
     )
-    for count, what in remarks:
+    for what, count in remarks:
         if count:
-            print_text(f"{count:,} {what}.")
+            print_text(f"{what}: {count:,}.")
     print_text("")
 
 

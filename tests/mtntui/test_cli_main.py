@@ -128,11 +128,15 @@ def test_when_the_screen_is_drawn_less_often(
     assert low_bandwidth(settings, option) is expected
 
 
-def test_a_pipe_that_closes_ends_the_program_quietly(home: Path) -> None:
+@pytest.mark.parametrize("unbuffered", [None, "1"])
+def test_a_pipe_that_closes_ends_the_program_quietly(home: Path, unbuffered: str | None) -> None:
     a_conversation(home, "word " * 100_000)
     identifier = json.loads(mtntui(home, "logs", "list", "--json").stdout)[0]["id"]
     process = subprocess.Popen(
-        [*PROGRAM, "logs", "show", identifier], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=program_environment(home)
+        [*PROGRAM, "logs", "show", identifier],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=program_environment(home, {"PYTHONUNBUFFERED": unbuffered}),
     )
     with process:
         assert process.stdout is not None and process.stderr is not None
