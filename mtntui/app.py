@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -30,13 +31,13 @@ QUIT_SECONDS = 2.0
 """A second Ctrl+C within this time quits."""
 
 
-def _chat_room(services: Services) -> Screen[Any]:
+def _chat_room(app: MtntuiApp) -> Screen[Any]:
     from mtntui.screens.chat.screen import ChatScreen
 
-    return ChatScreen(services)
+    return ChatScreen(app.services, app.conversation)
 
 
-ROOMS: dict[str, Callable[[Services], Screen[Any]]] = {"chat": _chat_room}
+ROOMS: dict[str, Callable[[MtntuiApp], Screen[Any]]] = {"chat": _chat_room}
 """The rooms by the name of their mode. A room's module is imported when it is first entered."""
 
 
@@ -45,6 +46,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
 
     Args:
         services: the engine's parts.
+        conversation: the id of the one to open first; None: the one used last.
     """
 
     TITLE = "mtntui"
@@ -70,15 +72,16 @@ class MtntuiApp(App[int], inherit_bindings=False):
         command("app.help", "f1", "help", "Help", "Show all keys.", show=True, priority=True),
     ]
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, conversation: str | None = None) -> None:
         super().__init__()
         self.services = services
+        self.conversation = conversation
         self.animation_level = "none"  # A scroll that glides costs a redraw per step.
         self._last_interrupt = 0.0
         self._where = ""
         self._filter = ControlFilter()
         for mode, room in ROOMS.items():
-            self.add_mode(mode, partial(room, services))
+            self.add_mode(mode, partial(room, self))
 
     def on_mount(self) -> None:
         """Take over the user's looks and keys."""
@@ -168,8 +171,10 @@ class MtntuiApp(App[int], inherit_bindings=False):
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """What the palette offers: every command that makes sense on the screen in front."""
+        seen: set[str] = set()
         for known in self.all_commands():
-            if (node := self._node_for(known, screen)) is not None:
+            if known.title not in seen and (node := self._node_for(known, screen)) is not None:
+                seen.add(known.title)
                 keys = " or ".join(map(key_name, known.keys))
                 yield SystemCommand(known.title, f"{known.help} ({keys})", self._runner(known.action, node))
         yield SystemCommand("Theme", "Choose the colours for this session.", self.action_change_theme)
@@ -184,7 +189,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
             return self
         if isinstance(screen, command.namespace):
             return screen
-        return next((node for node in screen.query("*") if type(node) is command.namespace), None)
+        return screen.focused if type(screen.focused) is command.namespace else None
 
     def _runner(self, action: str, node: DOMNode) -> Callable[[], Any]:
         async def run() -> None:
@@ -228,16 +233,21 @@ class MtntuiApp(App[int], inherit_bindings=False):
         self.exit(0)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, conversation: str | None = None) -> int:
     """Show the program on this terminal until the user leaves; returns the exit status.
+
+    Args:
+        settings: what the user set.
+        conversation: the id of the one to open; None: the one used last.
 
     Raises:
         EngineError: the workspace cannot be used; nothing was drawn yet.
     """
     database = Database(settings.workspace.prepare().database)
     try:
-        app = MtntuiApp(Services(settings, database))
+        app = MtntuiApp(Services(settings, database), conversation)
         status = app.run()
-        return app.return_code if status is None and app.return_code else status or 0
+        return app.return_code or 0 if status is None else status
     finally:
+        gc.enable()
         database.close()

@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -65,6 +64,8 @@ class ConversationList(Vertical):
             height: 1fr;
             border: none;
             padding: 0;
+            text-wrap: nowrap;
+            text-overflow: ellipsis;
             background: transparent;
             scrollbar-size-vertical: 1;
             &:focus { border: none; background-tint: transparent 0%; }
@@ -99,15 +100,11 @@ class ConversationList(Vertical):
         self._full = False
         self.query_text = ""
 
-    def compose(self) -> ComposeResult:
-        """The search box over the titles."""
-        yield Input(placeholder="Search", id="search", compact=True)
-        yield Titles(markup=False)
-        yield Static("", id="nothing", markup=False)
-
-    def on_mount(self) -> None:
-        """Keep the cursor still: its blinking would cost bytes at rest."""
-        self.query_one(Input).cursor_blink = False
+    async def build(self) -> None:
+        """Put in the search box and the titles. Not done when the list is composed: the first paint would wait for them."""
+        search = Input(placeholder="Search", id="search", compact=True)
+        search.cursor_blink = False  # It would cost bytes at rest.
+        await self.mount(search, Titles(markup=False), Static("", id="nothing", markup=False))
 
     @property
     def titles(self) -> Titles:
@@ -200,7 +197,7 @@ def _options(conversations: Iterable[Conversation], today: date, *, grouped: boo
 
 
 def _prompt(conversation: Conversation) -> Content:
-    title = Content(one_line(conversation.title, 80) or "New conversation").truncate(28, ellipsis=True)
+    title = Content(one_line(conversation.title, 80) or "New conversation")
     if not conversation.snippet:
         return title
     return Content.assemble(title, "\n", _emphasised(conversation.snippet))

@@ -9,7 +9,7 @@ SMALLEST = (60, 15)
 
 
 class TooSmall(Static):
-    """Covers its screen while the terminal is too small; goes away when it grows."""
+    """Covers its screen while the terminal is too small. The screen displays it when it has the class `-tiny` or `-short`."""
 
     DEFAULT_CSS = """
     TooSmall {
@@ -22,7 +22,6 @@ class TooSmall(Static):
         background: $background;
         color: $foreground;
     }
-    .-tiny TooSmall, .-short TooSmall { display: block; }
     """
 
     def __init__(self) -> None:

@@ -32,6 +32,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         scrollbar-background: $background;
         scrollbar-color: $surface-lighten-1;
         background: transparent;
+        &:focus Turn.-selected { background: $surface; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -34,7 +34,6 @@ class Turn(Vertical):
         max-width: 100;
         padding: 0 1;
     }
-    Transcript:focus Turn.-selected { background: $boost; }
     """
 
     def __init__(self, stored: StoredMessage) -> None:

@@ -34,11 +34,14 @@ class Desk:
         self.conversation: Conversation | None = None
         self.model = ""
 
-    async def arrive(self) -> None:
-        """Open the conversation that was used last; what was typed meanwhile becomes its draft."""
-        found = await asyncio.to_thread(self._conversations.browse, limit=self._list_length)
-        self._drafts[found[0].id if found else ""] = self._screen.prompt.text
-        await self._show(found[0] if found else None)
+    async def arrive(self, identifier: str | None) -> None:
+        """Open a conversation, by default the one used last; what was typed meanwhile becomes its draft."""
+        if identifier is not None:
+            first: Conversation | None = await asyncio.to_thread(self._conversations.get, identifier)
+        else:
+            first = next(iter(await asyncio.to_thread(self._conversations.browse, limit=1)), None)
+        self._drafts[first.id if first is not None else ""] = self._screen.prompt.text
+        await self._show(first)
         await self.fill_list()
         if self._screen.replying.reply is None and await self._services.chat.settle():
             await self._show(self.conversation)

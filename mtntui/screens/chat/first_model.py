@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from textual.css.query import NoMatches
 
-from mtntui.model_pull import PullState
-from mtntui.widgets.welcome import Welcome
-
 if TYPE_CHECKING:
+    from mtntui.model_pull import PullState
     from mtntui.screens.chat.screen import ChatScreen
+    from mtntui.widgets.welcome import Welcome
 
 
 class FirstModel:
@@ -26,6 +25,8 @@ class FirstModel:
 
     def welcome(self, model: str) -> Welcome:
         """What an empty transcript shows."""
+        from mtntui.widgets.welcome import Welcome
+
         if model:
             return Welcome("ready", model)
         from engine.models.catalogue import DEFAULT_MODEL
@@ -61,6 +62,8 @@ class FirstModel:
             self._screen.services.pull.listen(self._show)
 
     def _show(self, state: PullState) -> None:
+        from mtntui.widgets.welcome import Welcome
+
         if state.phase == "done" and not self._screen.desk.model:
             self._screen.guard(self._screen.desk.choose(state.model), "open")
             return

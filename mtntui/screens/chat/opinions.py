@@ -35,9 +35,11 @@ class Opinions:
         return turn
 
     async def rate(self, rating: Literal["good", "bad", ""]) -> None:
-        """Record a rating, or take it back for an empty one."""
+        """Record a rating; the one that the reply has already, or an empty one, takes it back."""
         if (turn := self.target()) is not None:
-            await self._record(turn, rating or None)
+            back = not rating or turn.stored.rating == rating
+            await self._record(turn, None if back else rating or None)
+            self._screen.app.say("The rating was taken back." if back else f"Marked as {rating}.", timeout=2)
 
     async def correct(self) -> None:
         """Let the user write what the reply should have been. Leaving the editor records nothing."""
@@ -52,6 +54,7 @@ class Opinions:
         correction = await self._screen.app.push_screen_wait(CorrectionScreen(stored.correction or stored.content))
         if correction is not None:
             await self._record(turn, "bad", correction)
+            self._screen.app.say("The correction is kept, and the reply marked as bad.", timeout=3)
 
     async def _record(self, turn: Turn, rating: Rating | None, correction: str | None = None) -> None:
         rate = self._screen.services.conversations.rate

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NotFoundError, PromptTooLongError
 from engine.store.conversations import Conversation, StoredMessage
-from mtntui.screens.chat.live_reply import LiveReply
 from mtntui.services import Services
 from mtntui.widgets.notice import Notice
 from mtntui.widgets.prompt import Prompt
@@ -89,6 +88,8 @@ class Replying:
 
     async def follow(self, reply: StoredMessage, events: AsyncIterator[Event], sent: str = "") -> None:
         """Show a reply's events until it ends. Cancelling this leaves the reply to the inference host."""
+        from mtntui.screens.chat.live_reply import LiveReply
+
         turn = self._transcript.turn(reply.id)
         if turn is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -36,6 +37,7 @@ _WIDE = 100
 """Columns from which the list of conversations stands beside the transcript; below, it opens over it."""
 
 _POLL_SECONDS = 1.0
+_FIRST_PAINT_SECONDS = 0.01
 
 
 class ChatScreen(Screen[None]):
@@ -43,6 +45,7 @@ class ChatScreen(Screen[None]):
 
     Args:
         services: the engine's parts.
+        first: the id of the conversation to open; None: the one used last.
     """
 
     app: MtntuiApp
@@ -63,13 +66,17 @@ class ChatScreen(Screen[None]):
         & StatusLine { max-width: 100; margin: 0 1; }
         & KeyHints { dock: bottom; }
         &.-wide.-list-hidden ConversationList { display: none; }
-        &.-narrow ConversationList { display: none; layer: overlay; }
+        &.-narrow ConversationList { display: none; layer: overlay; margin-bottom: 1; }
         &.-narrow.-list-open ConversationList { display: block; }
         &.-tiny ConversationList { display: none; }
+        &.-tiny TooSmall, &.-short TooSmall { display: block; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        command("chat.stop", "escape", "escape", "Stop", "Stop the reply, close the list, or go back to the prompt.", show=True),
+        command("chat.stop", "escape", "stop", "Stop", "Stop the reply; what there is of it is kept.", show=True),
+        command(
+            "chat.back", "escape", "back", "Back", "Go back to the prompt, and close the list over the transcript.", show=True
+        ),
         command("chat.new", "ctrl+n", "new", "New", "Begin a new conversation.", show=True, priority=True),
         command("chat.list", "ctrl+l", "toggle_list", "List", "Show or hide the conversations.", show=True, priority=True),
         command("chat.search", "ctrl+f", "search", "Search", "Search in everything that was said.", show=True, priority=True),
@@ -102,9 +109,10 @@ class ChatScreen(Screen[None]):
     ]
     COMMAND_SOURCES: ClassVar[list[tuple[str, type[DOMNode]]]]
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, first: str | None = None) -> None:
         super().__init__()
         self.services = services
+        self._first = first
         self.transcript = Transcript()
         self.prompt = Prompt("Write a message", id="prompt")
         self.status = StatusLine()
@@ -117,6 +125,7 @@ class ChatScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """The list beside the column of transcript, prompt and status; the keys below."""
+        self._take_size()
         yield self.list
         with Vertical(id="column"):
             yield self.transcript
@@ -127,14 +136,28 @@ class ChatScreen(Screen[None]):
         yield KeyHints()
         yield TooSmall()
 
+    def _take_size(self) -> None:
+        """Set the classes of the breakpoints now: set by the first resize event, they would style everything a second time."""
+        size = self.app.size
+        for length, breakpoints in ((size.width, self.HORIZONTAL_BREAKPOINTS), (size.height, self.VERTICAL_BREAKPOINTS)):
+            self.add_class(next(name for least, name in reversed(breakpoints) if length >= least))
+
     def on_mount(self) -> None:
-        """Paint first, then read the store."""
+        """Paint first, then read the store; the pause lets the thread that writes to the terminal have its turn."""
         self.prompt.focus()
-        self.call_after_refresh(self._arrive)
+        self.call_after_refresh(self.set_timer, _FIRST_PAINT_SECONDS, self._arrive)
 
     def _arrive(self) -> None:
-        self.guard(self.desk.arrive(), "open")
+        self.guard(self._fill(), "open")
         self.set_interval(_POLL_SECONDS, self._poll)
+
+    async def _fill(self) -> None:
+        try:
+            await self.list.build()
+            await self.desk.arrive(self._first)
+        finally:
+            gc.freeze()  # What start-up made stays; it need not be looked at again.
+            gc.enable()
 
     def _poll(self) -> None:
         try:
@@ -155,10 +178,11 @@ class ChatScreen(Screen[None]):
         self.run_worker(guarded(), group=group, exclusive=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the hint for Esc while there is nothing to stop."""
-        if action == "escape":
-            return True if self.replying.reply is not None or not self.prompt.has_focus or self.first_model.pulling else None
-        return True
+        """Offer to stop while there is something to stop, and to go back while the focus is elsewhere."""
+        stoppable = self.replying.reply is not None or self.first_model.pulling
+        if action == "stop":
+            return stoppable
+        return not stoppable and not self.prompt.has_focus if action == "back" else True
 
     # The prompt
 
@@ -186,10 +210,13 @@ class ChatScreen(Screen[None]):
         """Stop the reply in progress; False when there is none."""
         return await self.replying.stop()
 
-    async def action_escape(self) -> None:
-        """Stop the reply, or the first fetch; else close the list over the transcript; else go back to the prompt."""
-        if await self.stop_reply() or self.first_model.stop():
-            return
+    async def action_stop(self) -> None:
+        """Stop the reply, or the fetch of a first model."""
+        if not self.first_model.stop():
+            await self.stop_reply()
+
+    def action_back(self) -> None:
+        """Go back to the prompt."""
         self.remove_class("-list-open")
         self.transcript.select(None)
         self.prompt.focus()
