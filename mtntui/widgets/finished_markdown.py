@@ -1,5 +1,6 @@
 """Markdown as one page: the look of every reply, finished or still streaming."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -29,6 +30,9 @@ SET_APART = {"heading", "code", "table", "rule"}
 
 DEEPEST = 40
 """Levels of nesting beyond which the parser drops text; a text that goes there is shown as it is."""
+
+
+_ITEM = re.compile(r"[ \t]*(?:[-+*]|\d{1,9}[.)])")
 
 
 @cache
@@ -108,12 +112,14 @@ def parse(source: str, start: Start | None = None, env: dict[str, Any] | None = 
         head = start.opened.opener
     elif isinstance(start.opened, OpenTable):
         head = start.opened.source
+    elif item := _ITEM.match(source) if isinstance(start.opened, OpenList) else None:
+        head = f"{item.group()} x\n"  # an item before, so that the parser too knows that it is inside a list
     builder = _Builder((head + source).split("\n"), start, head.count("\n"))
     tokens = parser().parse(head + source, {} if env is None else env)
     if any(token.level >= DEEPEST - 1 for token in tokens):
         return [Unit(0, start, [TextLine(line) for line in source.split("\n")])]
     builder.build(tokens)
-    return builder.units
+    return builder.units[1:] if isinstance(start.opened, OpenList) and head else builder.units
 
 
 @dataclass(slots=True)
@@ -171,6 +177,8 @@ class _Builder:
     def _begin(self, token: Token, start: Start | None = None, offset: int = 0) -> None:
         """Begin a unit at a token's first line (plus `offset`)."""
         line = (token.map[0] if token.map else 0) + offset
+        if len(self.units) == 1 and self._head and isinstance(self._start.opened, OpenList):
+            self._previous = self._start.previous  # the item before stands only for those that are settled
         if start is None:
             start = Start(self._previous) if self.units else self._start
         self.units.append(Unit(max(0, line - self._head), start))
@@ -200,7 +208,7 @@ class _Builder:
     def _open_list(self, token: Token) -> None:
         ordinal = int(token.attrs.get("start", 1)) if token.type.startswith("ordered") else None
         if token.level == 0 and not self.units and isinstance(self._start.opened, OpenList):
-            ordinal = None if ordinal is None else self._start.opened.ordinal
+            ordinal = None if ordinal is None else self._start.opened.ordinal - 1
         self._ordinals.append(ordinal)
 
     def _open_item(self, token: Token) -> None:

@@ -96,6 +96,22 @@ def test_documents_in_a_row(parts: list[str], one: int, two: int) -> None:
     assert picture(page, 40) == picture(whole, 40)
 
 
+FRAGMENTS = (
+    "- |* |+ |1. |2) |10. |> |# |```|```py\n|~~~|\n|\n\n|  |    |   |\t|a|word |**|*|`|---|===|[a]|[a]: x\n|<b>|\r\n|\\|漢"
+).split("|")
+
+
+@given(st.lists(st.sampled_from([*FRAGMENTS, "|", "|---|---|\n", "| a | b |\n"]), max_size=40), st.integers(1, 8))
+@settings(max_examples=300, deadline=None)
+@example(["+ ---\n~~~||---|---|\n+ |a```py\n|---|---|\n\nword"], 1)
+@example(["> \n\n2) a\n2) b\n"], 3)
+@example(["a\n|a\n|- ==="], 1)
+def test_pieces_of_markdown_in_any_order(fragments: list[str], size: int) -> None:
+    text = "".join(fragments)
+    page, whole = grown(text, [size]).finish(), render(text)
+    assert picture(page, 20) == picture(whole, 20)
+
+
 LONG = {
     "code": "```python\n" + "def f(x):\n    return [i for i in range(x)]\n\n" * 700,
     "list": "".join(f"{n}. item with **bold** and `code`\n   - and a nested one\n" for n in range(1, 700)),
