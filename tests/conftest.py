@@ -1,18 +1,21 @@
-"""What many tests share. (That this file is here also puts `tests/` on the path, for the helpers beside it.)"""
+"""What many tests share."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from engine.errors import EngineError
+from engine.models import catalogue, conversion, graph_building
 from engine.models.catalogue import DEFAULT_MODEL
 from engine.models.pull import pull
 from engine.models.records import state_of
@@ -43,10 +46,18 @@ def _pulled_into(home: Path) -> None:
         raise EngineError(f"The cached {', '.join(broken)} is damaged.")
 
 
+def _recipe() -> str:
+    """What the model's files depend on: a cache made by other code or libraries is not used."""
+    digest = hashlib.sha256(f"{version('onnxruntime-genai')} {version('transformers')}".encode())
+    for module in (catalogue, conversion, graph_building):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return f"home-{digest.hexdigest()[:12]}"
+
+
 def _cached_home() -> Path:
     cache = _cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    home = cache / "home"
+    home = cache / _recipe()
     with (cache / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:

@@ -97,9 +97,7 @@ def _fetch(wanted: Wanted, part: Path, reporter: Reporter, on_bytes: Callable[[i
 def _receive(wanted: Wanted, part: Path, reporter: Reporter, on_bytes: Callable[[int], None]) -> None:
     """One request, from where `part` ends."""
     have = _size(part)
-    with _open(wanted, have) as (response, start), part.open("r+b" if start else "wb") as file:
-        file.seek(start)
-        file.truncate()
+    with _open(wanted, have) as (response, start), part.open("ab" if start else "wb") as file:
         done, shown = start, 0.0
         while chunk := _read(response, wanted.url):
             file.write(chunk)
