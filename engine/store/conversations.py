@@ -167,6 +167,8 @@ class Conversations:
 
     def add_user_message(self, conversation: str, text: str, *, parent: int | None = None) -> StoredMessage:
         """Store what the user said, after `parent` or else after the head; committed when this returns."""
+        # SQLite stores text as UTF-8, which has no place for lone surrogates (undecodable bytes of an argument or a pipe).
+        text = text.encode("utf-8", "replace").decode("utf-8")
         with self._database.transaction() as connection:
             identifier = _insert_message(connection, conversation, parent, "user", text, "complete", "", {})
             title = text.strip().split("\n", 1)[0][:_LONGEST_TITLE].strip()
@@ -297,8 +299,6 @@ def _insert_message(
     parameters: Mapping[str, Any],
 ) -> int:
     time = now()
-    # SQLite stores text as UTF-8, which has no place for lone surrogates (undecodable bytes of an argument or a pipe).
-    text = text.encode("utf-8", "replace").decode("utf-8")
     cursor = connection.execute(
         "INSERT INTO messages (conversation, parent, role, content, status, model, parameters, created_at, completed_at)"
         " VALUES (?1, coalesce(?2, (SELECT head FROM conversations WHERE id = ?1)), ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.errors import StorageError
+from engine.errors import InvalidInputError, StorageError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -90,6 +90,8 @@ class Database:
             raise
         except sqlite3.DatabaseError as error:
             raise _explain(error, self.path) from error
+        except UnicodeEncodeError as error:  # an argument or a file name with undecodable bytes
+            raise InvalidInputError(f"{error.object!r} is no valid text.", "Write it as UTF-8.") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -88,7 +88,7 @@ def _run(arguments: argparse.Namespace, context: Context) -> int:
     services = Services(context.settings, context.database)
     conversation = _conversation(arguments, services)
     model = _model(arguments.model, services, conversation)
-    system = context.settings.chat.system if arguments.system is None else arguments.system
+    system = context.settings.chat.system if arguments.system is None else _utf8(arguments.system)
 
     from mtntui.cli.answer import Answer
 
@@ -118,8 +118,12 @@ def _question(arguments: argparse.Namespace) -> str:
     question = "\n\n".join(part.strip("\n") for part in parts if part.strip())
     if not question:
         arguments.parser.error('there is no question: write one after "ask", or pipe one in')
-    # An argument that is no UTF-8 carries surrogates, which neither the store nor a tokenizer takes.
-    return question.encode("utf-8", "replace").decode()
+    return _utf8(question)
+
+
+def _utf8(text: str) -> str:
+    """`text` without the surrogates of an argument that is no UTF-8: neither the store nor a tokenizer takes them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _conversation(arguments: argparse.Namespace, services: Services) -> Conversation | None:

@@ -42,23 +42,15 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     """The whole grammar. Importing a group's file must stay cheap: `mtntui --help` imports them all."""
-    from mtntui.cli import ask, doctor, host, logs, screen
+    from mtntui.cli import ask, doctor, host, logs, models, screen
 
     parser = Parser(prog="mtntui", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     screen.register(parser, commands)
-    for group in (ask, *_models(), logs, host, doctor):
+    for group in (ask, models, logs, host, doctor):
         group.register(commands)
     return parser
-
-
-def _models() -> list[Any]:
-    try:
-        from mtntui.cli import models
-    except ImportError:
-        return []
-    return [models]
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

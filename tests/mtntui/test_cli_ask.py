@@ -74,7 +74,7 @@ def test_the_question_is_the_arguments_then_what_is_piped(home: Path) -> None:
     assert last_messages(home)[0]["content"] == "only piped"
     mtntui(home, "ask", "--max-new-tokens", "1", stdin=b"bytes \xff\xfe that are no text")
     assert last_messages(home)[0]["content"] == "bytes \ufffd\ufffd that are no text"
-    mtntui(home, "ask", "--max-new-tokens", "1", b"argument \xff", stdin="")
+    mtntui(home, "ask", "--max-new-tokens", "1", b"argument \xff", "--system", b"\xfe", stdin="")
     assert last_messages(home)[0]["content"] in {"argument ?", "argument \ufffd"}
 
 
@@ -116,10 +116,11 @@ def test_without_log_nothing_is_kept(home: Path) -> None:
         (["ask", "x", "--max-new-tokens", "0"], 1, "`max_new_tokens` is 0."),
         (["ask", "x", "--stop", ""], 1, "`stop`"),
         (["ask", "x", "--model", "no-such"], 1, "There is no model named no-such.\nThere are: tiny."),
+        (["ask", "x", "--model", b"\xff"], 1, "is no valid text"),
         (["ask", "x", "--conversation", "zzzz"], 1, "There is no conversation 'zzzz'."),
     ],
 )
-def test_wrong_input_is_said_and_nothing_is_kept(home: Path, arguments: list[str], status: int, said: str) -> None:
+def test_wrong_input_is_said_and_nothing_is_kept(home: Path, arguments: list[str | bytes], status: int, said: str) -> None:
     before = conversations(home)
     done = mtntui(home, *arguments)
     assert (done.returncode, done.stdout) == (status, "")
