@@ -71,6 +71,7 @@ class Prompt(TextArea):
         self.pastes = Pastes()
         self.earlier = PromptHistory()
         self._recalled: str | None = None
+        self._offered = ""
 
     def on_paste(self, event: events.Paste) -> None:
         """Let a large paste in as a placeholder, so that typing stays fluid."""
@@ -92,10 +93,19 @@ class Prompt(TextArea):
 
     def action_submit(self) -> None:
         """Offer the prompt to whoever sends it; it may be empty."""
+        # A priority binding runs before the keys that still wait in this widget's queue. When text and Enter come in one
+        # burst (a script, a slow line), half of it would be sent: so this waits its turn.
+        self.call_later(self._offer)
+
+    def _offer(self) -> None:
+        self._offered = self.text
         self.post_message(self.Submitted(self, self.pastes.expand(self.text)))
 
     def action_newline(self) -> None:
         """Break the line at the cursor."""
+        self.call_later(self._break_line)
+
+    def _break_line(self) -> None:
         start, end = self.selection
         self._replace_via_keyboard("\n", start, end)
 
@@ -120,10 +130,10 @@ class Prompt(TextArea):
         self.move_cursor((0, 0) if shown else self.document.end)
 
     def sent(self, text: str) -> None:
-        """Empty the prompt and remember what it held."""
+        """Take what was offered out of the prompt and remember it; what was typed since stays."""
         self.earlier.add(text)
         self._recalled = None
-        self.load_text("")
+        self.put(self.text.removeprefix(self._offered))
 
     def action_delete_left(self) -> None:
         """Delete a character, or a placeholder as one."""
