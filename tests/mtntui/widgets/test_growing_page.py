@@ -96,9 +96,38 @@ def test_documents_in_a_row(parts: list[str], one: int, two: int) -> None:
     assert picture(page, 40) == picture(whole, 40)
 
 
-FRAGMENTS = (
-    "- |* |+ |1. |2) |10. |> |# |```|```py\n|~~~|\n|\n\n|  |    |   |\t|a|word |**|*|`|---|===|[a]|[a]: x\n|<b>|\r\n|\\|漢"
-).split("|")
+FRAGMENTS = [
+    "- ",
+    "* ",
+    "+ ",
+    "1. ",
+    "2) ",
+    "10. ",
+    "> ",
+    "# ",
+    "```",
+    "```py\n",
+    "~~~",
+    "\n",
+    "\n\n",
+    "  ",
+    "    ",
+    "   ",
+    "\t",
+    "a",
+    "word ",
+    "**",
+    "*",
+    "`",
+    "---",
+    "===",
+    "[a]",
+    "[a]: x\n",
+    "<b>",
+    "\r\n",
+    "\\",
+    "漢",
+]
 
 
 @given(st.lists(st.sampled_from([*FRAGMENTS, "|", "|---|---|\n", "| a | b |\n"]), max_size=40), st.integers(1, 8))
