@@ -59,8 +59,8 @@ def _kind(path: Path) -> str:
         raise InvalidInputError(f"{path} is neither a folder nor a file.", "Give a folder or a .gguf file.")
     if (path / "genai_config.json").is_file():
         return "onnx"
-    if not (path / "config.json").is_file():
-        if len(ggufs := sorted(path.glob("*.gguf"))) == 1:
+    if not any(path.glob("*.safetensors")):
+        if not (path / "config.json").is_file() and len(ggufs := sorted(path.glob("*.gguf"))) == 1:
             raise InvalidInputError(f"{path} is a folder with a GGUF file in it.", f"Give the file: {ggufs[0]}.")
         if any(path.glob("*.onnx")):
             raise InvalidInputError(
