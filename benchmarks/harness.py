@@ -116,11 +116,21 @@ def in_turn(rounds: int, subjects: Mapping[str, Callable[[], Result]]) -> dict[s
     """
     results: dict[str, list[Result]] = {name: [] for name in subjects}
     for number in range(rounds):
-        names = list(subjects) if number % 2 == 0 else list(reversed(subjects))
+        warn_if_busy()
+        names = list(subjects)[:: -1 if number % 2 else 1]
         for name in names:
             say(f"round {number + 1} of {rounds}: {name}")
             results[name].append(subjects[name]())
     return results
+
+
+def warn_if_busy() -> None:
+    """Say so when other programs keep the processor busy: figures then mean little, and those of programs that spin mean less."""
+    import psutil
+
+    busy = psutil.cpu_percent(interval=0.5) / 100 * (psutil.cpu_count() or 1)
+    if busy > 0.2:
+        say(f"warning: other programs use {busy:.1f} of {psutil.cpu_count()} processors; do not trust what follows")
 
 
 @dataclass(frozen=True, slots=True)
