@@ -27,6 +27,7 @@ class HubServer:
         ranges: whether Range is understood.
         spoiled: paths whose content is changed on the way.
         storage: redirect files to this other server, as the Hub does with large ones.
+        forbids: answer 403 to everything, as a firewall does.
         seen: (path, Range, Authorization) of each request.
     """
 
@@ -38,6 +39,7 @@ class HubServer:
     spoiled: set[str] = field(default_factory=set)
     storage: str = ""
     licence: str = "mit"
+    forbids: bool = False
     seen: list[tuple[str, str, str]] = field(default_factory=list)
 
     def __enter__(self) -> HubServer:
@@ -74,7 +76,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         hub, path = self.server_state, unquote(urlsplit(self.path).path)
         hub.seen.append((path, self.headers.get("Range", ""), self.headers.get("Authorization", "")))
-        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
+        if hub.forbids:
+            self._refuse(403, "")
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
             self._info(match[1], match[2])
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self._file(match[1], match[3])

@@ -142,7 +142,7 @@ class Hub:
         page = f"{self.endpoint}/{name}"
         if error.detail == "RevisionNotFound":
             return NotFoundError(f"{name} has no such revision.", f"Look at {page}.")
-        if error.detail == "GatedRepo" or (error.status == 403 and error.detail != "RepoNotFound"):
+        if error.detail == "GatedRepo":
             return DownloadError(
                 f"{name} is gated: its owner must grant you access first.",
                 f"Ask for it on {page}, then set HF_TOKEN to a token of yours.",
@@ -154,6 +154,8 @@ class Hub:
                 f"There is no {name} on {self.host}, or it is private.",
                 f"Check the spelling on {self.endpoint}; for a private model set HF_TOKEN to a token that may read it.",
             )
+        if error.status == 403:
+            error.hint = "A proxy or firewall may forbid it, or the token in HF_TOKEN may not read this model."
         return error
 
 

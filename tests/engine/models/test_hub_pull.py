@@ -1,6 +1,7 @@
 """Repositories of the Hub, from a real server on loopback, made into models."""
 
 import json
+import socket
 import time
 from pathlib import Path
 
@@ -156,6 +157,24 @@ def test_a_hub_that_may_not_or_cannot_be_asked_is_noticed_at_once(
         fetch(place)
     assert hub.seen == []
     assert time.monotonic() - begin < 25
+
+
+def test_a_hub_that_accepts_but_never_answers_is_given_up_on(
+    place: ModelWorkspace, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        begin = time.monotonic()
+        with pytest.raises(DownloadError, match="no answer in time"):
+            Hub().repository("org/name", patience=1)
+        assert time.monotonic() - begin < 3
+
+
+def test_a_proxys_refusal_is_not_taken_for_a_gate(hub: HubServer, repository: Path) -> None:
+    hub.forbids = True
+    with pytest.raises(DownloadError, match="answered 403") as caught:
+        Hub().repository("org/Tiny-Model")
+    assert "proxy" in caught.value.hint
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a\\..\\x", "", "a\0b"])
