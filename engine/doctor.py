@@ -192,6 +192,7 @@ def _database(path: Path) -> Check:
 
 
 def _models(path: Path) -> Check:
+    from engine.models.records import state_of
     from engine.store.database import Database
     from engine.store.models import Models
 
@@ -200,12 +201,11 @@ def _models(path: Path) -> Check:
         records = Models(database).all()
     finally:
         database.close()
-    missing = [record.name for record in records if not any(record.path.glob("*"))]
-    if missing:
-        names = ", ".join(missing)
-        return Check(
-            "models", "fail", f"The files of {names} are gone.", f"Run `mtntui models remove {missing[0]}`, then fetch it again."
-        )
+    broken = [(record.name, state) for record in records if (state := state_of(record)) != "ready"]
+    if broken:
+        names = ", ".join(f"{name} ({state})" for name, state in broken)
+        remedy = f"Run `mtntui models remove {broken[0][0]}`, then fetch it again."
+        return Check("models", "fail", f"Files of models are not as they were: {names}.", remedy)
     if not any(record.chats for record in records):
         return Check(
             "models", "warn", "There is no model to chat with yet.", "Fetch a small one: mtntui models pull smollm2-135m"
