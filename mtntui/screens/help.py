@@ -56,7 +56,7 @@ def _entry(member: Command, width: int) -> Iterator[Content]:
     while keys or words:
         key, text = (keys.popleft() if keys else ""), (words.popleft() if words else "")
         gap = " " * max(1, width - _KEYS_WIDTH - len(text) - len(name))
-        yield Content.assemble((f"  {key:<{_KEYS_WIDTH - 2}}", "$text-accent"), text, gap, (name, "$text-disabled"))
+        yield Content.assemble((f"  {key:<{_KEYS_WIDTH - 2}}", "$text-accent"), text, gap, (name, "$foreground-disabled"))
         name = ""
 
 

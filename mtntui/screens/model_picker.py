@@ -115,7 +115,7 @@ class ModelPicker(Dialog[str]):
         facts = "  ".join(filter(None, (model.precision, context, _size(model.size_bytes))))
         mark = Content.styled("• " if model.name == self._current else "  ", "$accent")
         name = Content(one_line(model.name, 40))
-        return Content.assemble(mark, name, " " * max(2, 38 - name.cell_length), (one_line(facts), "$text-muted"))
+        return Content.assemble(mark, name, " " * max(2, 38 - name.cell_length), (one_line(facts), "$foreground-muted"))
 
     def _offers(self, text: str) -> Iterator[Option]:
         from engine.models.catalogue import KNOWN
@@ -123,7 +123,9 @@ class ModelPicker(Dialog[str]):
         stems = {model.name for model in self._services.models.all()}
         for entry in KNOWN.values():
             if entry.name not in stems and text.lower() in entry.name:
-                row = Content.assemble("  Fetch ", (entry.name, "bold"), "\n  ", (one_line(entry.summary, 62), "$text-muted"))
+                row = Content.assemble(
+                    "  Fetch ", (entry.name, "bold"), "\n  ", (one_line(entry.summary, 62), "$foreground-muted")
+                )
                 yield Option(row, _FETCH + entry.name)
         if text.count("/") == 1 and all(text.split("/")):
             yield Option(Content.assemble("  Fetch ", (one_line(text, 50), "bold"), " from the Hub"), _FETCH + text)

@@ -192,7 +192,7 @@ def _options(conversations: Iterable[Conversation], today: date, *, grouped: boo
             if last:
                 yield Option("", disabled=True)
             last = group
-            yield Option(Content.styled(group, "$text-muted"), disabled=True)
+            yield Option(Content.styled(group, "$foreground-muted"), disabled=True)
         yield Option(_prompt(conversation), conversation.id)
 
 
@@ -210,9 +210,9 @@ def _emphasised(snippet: str) -> Content:
         found, closed, rest = piece.partition("\x03")
         if closed:
             parts.append(Content.styled(one_line(found), "bold $accent"))
-            parts.append(Content.styled(_flat(rest), "$text-muted"))
+            parts.append(Content.styled(_flat(rest), "$foreground-muted"))
         else:
-            parts.append(Content.styled(_flat(piece), "$text-muted"))
+            parts.append(Content.styled(_flat(piece), "$foreground-muted"))
     return Content("").join(parts)
 
 

@@ -30,10 +30,10 @@ class PullProgress(Widget):
             case "running":
                 return self._bar(state)
             case "failed":
-                return Content.assemble((visible(state.message), "$text-error"), "\n", (visible(state.hint), "$text-muted"))
+                return Content.assemble((visible(state.message), "$text-error"), "\n", (visible(state.hint), "$foreground-muted"))
             case "cancelled":
                 return Content.assemble(
-                    f"The fetch of {one_line(state.name, 60)} was stopped. ", ("It goes on from here.", "$text-muted")
+                    f"The fetch of {one_line(state.name, 60)} was stopped. ", ("It goes on from here.", "$foreground-muted")
                 )
             case "done":
                 return Content(f"{one_line(state.model, 60)} is ready.")
@@ -42,14 +42,14 @@ class PullProgress(Widget):
 
     def _bar(self, state: PullState) -> Content:
         progress = state.progress or Progress("starting")
-        head = Content.assemble((one_line(state.name, 40), "bold"), "  ", (one_line(progress.phase, 40), "$text-muted"))
+        head = Content.assemble((one_line(state.name, 40), "bold"), "  ", (one_line(progress.phase, 40), "$foreground-muted"))
         width = max(10, self.size.width - 1)
         if progress.total:
             done = round(width * min(1.0, progress.done / progress.total))
             bar = Content.assemble(("━" * done, "$primary"), ("━" * (width - done), "$surface-lighten-2"))
         else:
             bar = Content.styled("━" * width, "$surface-lighten-2")
-        return Content.assemble(head, "\n", bar, "\n", (_amount(progress), "$text-muted"))
+        return Content.assemble(head, "\n", bar, "\n", (_amount(progress), "$foreground-muted"))
 
 
 def _amount(progress: Progress) -> str:

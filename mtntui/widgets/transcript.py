@@ -26,7 +26,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     DEFAULT_CSS = """
     Transcript {
         height: 1fr;
-        align-horizontal: center;
+        align: center bottom;
         padding: 1 1 0 1;
         scrollbar-size-vertical: 1;
         scrollbar-background: $background;
@@ -117,11 +117,22 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         """Whether the end is in sight and stays so while a reply grows."""
         return self.scroll_y >= self.max_scroll_y
 
+    def hold_or_release(self) -> None:
+        """Let a reply grow only while its end is in sight: text that moves under a reader's eyes disturbs."""
+        turns = self.turns
+        live = turns[-1].live if turns else None
+        if live is not None and live.held == self.follows:
+            if self.follows:
+                live.release()
+            else:
+                live.hold()
+
     # Paging
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Fetch what comes next when the reader nears an end of what is mounted."""
         super().watch_scroll_y(old_value, new_value)
+        self.hold_or_release()
         if self._paging or self._load is None:
             return
         if new_value < old_value and new_value < self.size.height and self.window.more_above:

@@ -61,11 +61,11 @@ class Welcome(Vertical):
         title = Content.styled("mtntui", "bold $primary")
         if self._state == "ready":
             return Content.assemble(
-                title, "\n\n", "Write below, and ", (self._model, "bold"), " answers.\n", (_HINT, "$text-muted")
+                title, "\n\n", "Write below, and ", (self._model, "bold"), " answers.\n", (_HINT, "$foreground-muted")
             )
         match pull.phase:
             case "running":
-                act = Content.assemble("Fetching a first model. You may write meanwhile; Esc stops the fetch.")
+                act = Content("One is on its way. You may write meanwhile; Esc stops it.")
             case "failed" | "cancelled":
                 act = Content.assemble(("Enter", "bold $accent"), " tries again.")
             case _:

@@ -75,7 +75,6 @@ class Desk:
 
     async def _show(self, conversation: Conversation | None) -> None:
         screen = self._screen
-        screen.workers.cancel_group(screen, "reply")
         screen.replying.leave()
         self.conversation = conversation
         self.use_model()
@@ -91,7 +90,7 @@ class Desk:
         self._show_numbers(messages)
         screen.list.follow(conversation.id if conversation else None)
         if messages and messages[-1].status == "streaming":
-            screen.guard(screen.replying.resume(messages[-1]), "reply")
+            screen.guard(screen.replying.resume(messages[-1]), "reply", exclusive=False)
 
     def _keep_draft(self) -> None:
         self._drafts[self.conversation.id if self.conversation is not None else ""] = self._screen.prompt.text

@@ -22,6 +22,7 @@ class FirstModel:
     def __init__(self, screen: ChatScreen) -> None:
         self._screen = screen
         self._listening = False
+        self._phase = ""
 
     def welcome(self, model: str) -> Welcome:
         """What an empty transcript shows."""
@@ -64,6 +65,9 @@ class FirstModel:
     def _show(self, state: PullState) -> None:
         from mtntui.widgets.welcome import Welcome
 
+        if state.phase != self._phase:
+            self._phase = state.phase
+            self._screen.refresh_bindings()
         if state.phase == "done" and not self._screen.desk.model:
             self._screen.guard(self._screen.desk.choose(state.model), "open")
             return

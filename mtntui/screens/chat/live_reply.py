@@ -18,12 +18,15 @@ class LiveReply:
     """Shows one reply while it grows.
 
     Args:
+        reply: its id.
         turn: shows the text.
         transcript: holds the turn.
         status: shows what goes on and how fast.
     """
 
-    def __init__(self, turn: Turn, transcript: Transcript, status: StatusLine) -> None:
+    def __init__(self, reply: int, turn: Turn, transcript: Transcript, status: StatusLine) -> None:
+        self.reply = reply
+        self.stop_wanted = False
         self.turn = turn
         self._transcript = transcript
         self._status = status
@@ -62,6 +65,7 @@ class LiveReply:
     def _grown(self, event: TextDelta) -> None:
         live, now = self.turn.live, monotonic()
         if live is not None:
+            self._transcript.hold_or_release()
             live.append_text(event.text)
         if self._first is None:
             self._first = now, event.completion_tokens

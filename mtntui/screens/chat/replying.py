@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NotFoundError, PromptTooLongError
@@ -16,6 +17,7 @@ from mtntui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
     from engine.inference.types import Event, SamplingParameters
+    from mtntui.screens.chat.live_reply import LiveReply
 
 
 class Replying:
@@ -35,7 +37,13 @@ class Replying:
         self._prompt = prompt
         self._status = status
         self._changed = changed
-        self.reply: int | None = None
+        self._live: LiveReply | None = None
+        self._starting: dict[int, LiveReply] = {}  # Asked for, and no event of them has come yet.
+
+    @property
+    def reply(self) -> int | None:
+        """The reply that is followed; None when none is."""
+        return self._live.reply if self._live is not None else None
 
     @property
     def _parameters(self) -> SamplingParameters:
@@ -69,46 +77,71 @@ class Replying:
 
     async def resume(self, reply: StoredMessage) -> None:
         """Join a reply that another terminal, or this one before it was closed, asked for."""
-        await self.follow(reply, self._services.chat.resume(reply.id))
+        if (live := self._starting.get(reply.id)) is not None and (turn := self._transcript.turn(reply.id)) is not None:
+            live.turn = turn  # Its request is still on the way to the host, which could not tell us anything yet.
+            self._begin(live)
+        else:
+            await self.follow(reply, self._services.chat.resume(reply.id))
 
     async def stop(self) -> bool:
         """Stop the reply in progress; what exists of it is kept. False when there is none."""
-        if self.reply is None:
+        live = self._live
+        if live is None:
             return False
         self._status.set(state="stopping…")
-        await self._services.chat.stop(self.reply)
+        live.stop_wanted = live.reply in self._starting
+        await self._services.chat.stop(live.reply)
         return True
 
     def leave(self) -> None:
         """Another conversation is opened: the reply goes on in the inference host, unseen."""
-        if self.reply is not None:
-            self.reply = None
+        if self._live is not None:
+            self._live = None
             self._status.set(state="", busy=False)
             self._changed()
 
-    async def follow(self, reply: StoredMessage, events: AsyncIterator[Event], sent: str = "") -> None:
-        """Show a reply's events until it ends. Cancelling this leaves the reply to the inference host."""
+    async def follow(self, reply: StoredMessage, events: AsyncGenerator[Event], sent: str = "") -> None:
+        """Show a reply's events until it ends or is left.
+
+        Args:
+            reply: as `Chat` prepared it; the transcript shows it.
+            events: its generation's.
+            sent: what the user wrote, to be given back if it does not fit into the model's context.
+        """
         from mtntui.screens.chat.live_reply import LiveReply
 
         turn = self._transcript.turn(reply.id)
         if turn is None:
             return
-        live = LiveReply(turn, self._transcript, self._status)
-        self._begin(reply)
+        live = LiveReply(reply.id, turn, self._transcript, self._status)
+        self._starting[reply.id] = live
+        self._begin(live)
         problem: EngineError | None = None
         try:
-            async for event in events:
-                await live.take(event)
+            async with aclosing(events):
+                await self._listen(live, events)
         except NotFoundError:  # Nobody writes it any more, or it has just ended: the store says how far it came.
             pass
         except EngineError as error:
             problem = error
         finally:
-            self._end(reply.id)
-        stored = await asyncio.to_thread(self._services.conversations.message, reply.id)
-        await turn.show(stored)
-        if problem is not None:
-            await self._explain(problem, stored, sent)
+            self._starting.pop(reply.id, None)
+        if self._live is live:
+            self.leave()
+            stored = await asyncio.to_thread(self._services.conversations.message, reply.id)
+            await live.turn.show(stored)
+            if problem is not None:
+                await self._explain(problem, stored, sent)
+
+    async def _listen(self, live: LiveReply, events: AsyncGenerator[Event]) -> None:
+        async for event in events:
+            self._starting.pop(live.reply, None)
+            if live.stop_wanted:  # The host did not know the reply yet when the user asked.
+                live.stop_wanted = False
+                await self._services.chat.stop(live.reply)
+            if self._live is not live:
+                return
+            await live.take(event)
 
     async def _explain(self, problem: EngineError, stored: StoredMessage, sent: str) -> None:
         if isinstance(problem, PromptTooLongError) and sent:
@@ -116,11 +149,7 @@ class Replying:
         if problem.message not in stored.error:
             await self._transcript.mount(Notice(problem.message, problem.hint, kind="error"))
 
-    def _begin(self, reply: StoredMessage) -> None:
-        self.reply = reply.id
+    def _begin(self, live: LiveReply) -> None:
+        self._live = live
         self._status.set(state="waiting…", busy=True, first_token_ms=None, tokens_per_second=None)
         self._changed()
-
-    def _end(self, reply: int) -> None:
-        if self.reply == reply:  # Else another one is being followed by now.
-            self.leave()

@@ -122,6 +122,7 @@ class ChatScreen(Screen[None]):
         self.opinions = Opinions(self)
         self.first_model = FirstModel(self)
         self._watch = StoreWatch(services.database)
+        self.arrived = False
 
     def compose(self) -> ComposeResult:
         """The list beside the column of transcript, prompt and status; the keys below."""
@@ -156,6 +157,7 @@ class ChatScreen(Screen[None]):
             await self.list.build()
             await self.desk.arrive(self._first)
         finally:
+            self.arrived = True
             gc.freeze()  # What start-up made stays; it need not be looked at again.
             gc.enable()
 
@@ -166,8 +168,14 @@ class ChatScreen(Screen[None]):
         except EngineError as error:
             self.app.say_error(error)
 
-    def guard(self, awaitable: Awaitable[Any], group: str) -> None:
-        """Do something beside the screen, one thing at a time in a group; what goes wrong is said, and ends nothing."""
+    def guard(self, awaitable: Awaitable[Any], group: str, *, exclusive: bool = True) -> None:
+        """Do something beside the screen; what goes wrong is said, and ends nothing.
+
+        Args:
+            awaitable: what to do.
+            group: the kind of thing it is.
+            exclusive: whether what still goes on of this group is cancelled first.
+        """
 
         async def guarded() -> None:
             try:
@@ -175,7 +183,7 @@ class ChatScreen(Screen[None]):
             except Exception as error:
                 self.app.say_error(error)
 
-        self.run_worker(guarded(), group=group, exclusive=True)
+        self.run_worker(guarded(), group=group, exclusive=exclusive)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to stop while there is something to stop, and to go back while the focus is elsewhere."""
@@ -195,7 +203,7 @@ class ChatScreen(Screen[None]):
             self.app.say("A reply is being written. Esc stops it; your message stays in the prompt.", timeout=3)
         elif event.text.strip():
             self.prompt.sent(event.text)
-            self.guard(self._send(event.text), "reply")
+            self.guard(self._send(event.text), "reply", exclusive=False)
 
     async def _send(self, text: str) -> None:
         try:
@@ -229,7 +237,7 @@ class ChatScreen(Screen[None]):
         elif self.replying.reply is not None:
             self.app.say("A reply is being written. Esc stops it.", severity="warning")
         else:
-            self.guard(self._again(reply.id), "reply")
+            self.guard(self._again(reply.id), "reply", exclusive=False)
 
     async def _again(self, reply: int) -> None:
         await self.replying.again(reply, self.desk.model)
