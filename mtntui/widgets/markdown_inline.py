@@ -20,7 +20,8 @@ STYLES = {
 def inline(token: Token, base: str = "") -> tuple[str, list[Span]]:
     """The text of an inline token and its spans; `base` is a style under all of it.
 
-    Hard breaks are line feeds. A link is its text followed by its address: an address is shown, never opened.
+    Every line break stays one: models end a line where they mean to (verse, addresses), though Markdown would join the lines.
+    A link is its text followed by its address: an address is shown, never opened.
     Entities can name any character, so what they give passes the door again.
     """
     parts: list[str] = []
@@ -51,7 +52,7 @@ def inline(token: Token, base: str = "") -> tuple[str, list[Span]]:
         elif child.type == "code_inline":
             add(child.content, STYLES["code"])
         else:
-            add({"softbreak": " ", "hardbreak": "\n"}.get(child.type, child.content))
+            add("\n" if child.type in {"softbreak", "hardbreak"} else child.content)
     return _checked("".join(parts), spans, base)
 
 

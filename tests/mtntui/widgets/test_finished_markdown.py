@@ -29,7 +29,7 @@ def styles_of(page: Page, text: str) -> set[str]:
     ("markdown", "expected"),
     [
         ("# One\n## Two\ntext", ["One", "", "Two", "", "text"]),
-        ("a\nb  \nc", ["a b", "c"]),
+        ("a\nb  \nc", ["a", "b", "c"]),
         ("- a\n- b\n\n- c\n  - d", ["• a", "• b", "", "• c", "  ◦ d"]),
         ("text\n- a\n\n  more\n- b", ["text", "• a", "", "  more", "• b"]),
         ("9. a\n9. b\n", ["9. a", "10. b"]),
@@ -40,7 +40,7 @@ def styles_of(page: Page, text: str) -> set[str]:
         ("a\n***\nb", ["a", "", "─" * 40, "", "b"]),
         ("[text](http://a.b) <http://c.d> <e@f.g>", ["text (http://a.b) http://c.d e@f.g"]),
         ("![alt](http://a.b/c.png)", ["[image: alt] (http://a.b/c.png)"]),
-        ("a<br><b>b</b>\n\n<div>\nx\n</div>", ["a<br><b>b</b>", "", "<div> x </div>"]),
+        ("a<br><b>b</b>\n\n<div>\nx\n</div>", ["a<br><b>b</b>", "", "<div>", "x", "</div>"]),
         ("[bold]x[/bold] [@click=app.exit]y[/] [/foo]", ["[bold]x[/bold] [@click=app.exit]y[/]", "[/foo]"]),
         ("|a|b|\n|-|-:|\n|x|1|\n|漢字|22|", ["a    │  b", "─────┼───", "x    │  1", "漢字 │ 22"]),
         ("```", []),
