@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 from engine.errors import InvalidInputError, NotFoundError
 from engine.models.child import run_worker
@@ -44,8 +46,7 @@ def build(name: str, workspace: Workspace, database: Database, reporter: Reporte
     graph_name = check_name(f"{name}-{precision}")
     tidy(workspace)
     with model_lock(workspace, graph_name, reporter):
-        models = Models(database)
-        existing = models.find(graph_name)
+        existing = Models(database).find(graph_name)
         if existing is not None and existing.parent == name:
             if (state := state_of(existing)) == "ready":
                 reporter.log(f"{graph_name} is already here")
@@ -65,25 +66,28 @@ def build(name: str, workspace: Workspace, database: Database, reporter: Reporte
         except BaseException:
             discard_staged(workspace, graph_name)
             raise
-        folder = finish(workspace, graph_name)
-        files = files_of(folder)
-        return models.put(
-            ModelRecord(
-                name=graph_name,
-                format="onnx",
-                path=folder,
-                parent=name,
-                precision=precision,
-                source=f"built from {name}",
-                revision=weights.revision,
-                architecture=weights.architecture,
-                parameters=weights.parameters,
-                size_bytes=sum(files.values()),
-                context_length=facts["context_length"],
-                licence=weights.licence,
-                details={"files": files, "builder": f"onnxruntime-genai {version('onnxruntime-genai')}"},
-            )
+        return _put_graph(finish(workspace, graph_name), weights, precision, facts, database)
+
+
+def _put_graph(folder: Path, weights: ModelRecord, precision: str, facts: dict[str, Any], database: Database) -> ModelRecord:
+    files = files_of(folder)
+    return Models(database).put(
+        ModelRecord(
+            name=folder.name,
+            format="onnx",
+            path=folder,
+            parent=weights.name,
+            precision=precision,
+            source=f"built from {weights.name}",
+            revision=weights.revision,
+            architecture=weights.architecture,
+            parameters=weights.parameters,
+            size_bytes=sum(files.values()),
+            context_length=facts["context_length"],
+            licence=weights.licence,
+            details={"files": files, "builder": f"onnxruntime-genai {version('onnxruntime-genai')}"},
         )
+    )
 
 
 def check_buildable(name: str, architecture: str) -> None:
