@@ -57,6 +57,7 @@ class ModelPull:
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._cancelled = False
+        self._outcome: PullState | None = None
 
     @property
     def running(self) -> bool:
@@ -73,6 +74,7 @@ class ModelPull:
         if self.running:
             return
         self._cancelled = False
+        self._outcome = None
         self._become(PullState(name, "running"))
         self._task = asyncio.create_task(self._run(name))
 
@@ -95,7 +97,7 @@ class ModelPull:
                 env=os.environ | {HOME_VARIABLE: str(self._settings.workspace.home)},
             )
         except OSError as error:
-            self._fail(f"The fetch of {name} could not be started: {error}.", "Try again.")
+            self._become(self._failure(f"The fetch of {name} could not be started: {error}.", "Try again."))
             return
         if self._cancelled:
             self.cancel()
@@ -116,21 +118,21 @@ class ModelPull:
                 progress = Progress(event["phase"], event.get("done") or 0, event.get("total"), event.get("unit") or "")
                 self._become(PullState(self.state.name, "running", progress))
             case "done":
-                self._become(PullState(self.state.name, "done", model=str(event["model"]["name"])))
-            case "error" if not self._cancelled:
-                self._fail(str(event.get("message", "")), str(event.get("hint", "")))
+                self._outcome = PullState(self.state.name, "done", model=str(event["model"]["name"]))
+            case "error":
+                self._outcome = self._failure(str(event.get("message", "")), str(event.get("hint", "")))
 
     def _ended(self, status: int, errors: str) -> None:
-        if not self.running:
-            return
-        if self._cancelled:
-            self._become(PullState(self.state.name, "cancelled"))
-        else:
+        """Tell the outcome only now: another fetch may begin as soon as it is known."""
+        outcome = self._outcome
+        if outcome is None or (self._cancelled and outcome.phase == "failed"):
             last = errors.strip().splitlines()[-1:] or [f"it ended with status {status}"]
-            self._fail(f"The fetch of {self.state.name} broke off: {last[0]}.", "Try again; it goes on from where it was.")
+            broken = self._failure(f"The fetch of {self.state.name} broke off: {last[0]}.", "Try again; it goes on from there.")
+            outcome = PullState(self.state.name, "cancelled") if self._cancelled else broken
+        self._become(outcome)
 
-    def _fail(self, message: str, hint: str) -> None:
-        self._become(PullState(self.state.name, "failed", message=message, hint=hint))
+    def _failure(self, message: str, hint: str) -> PullState:
+        return PullState(self.state.name, "failed", message=message, hint=hint)
 
     def _become(self, state: PullState) -> None:
         self.state = state

@@ -32,7 +32,7 @@ class Dialog(ModalScreen[Result | None]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        command("dialog.close", "escape", "leave", "Close", "Close the dialog and change nothing.", show=True),
+        command("dialog.close", "escape", "leave", "Close", "Close the dialog and change nothing.", show=True, priority=True),
     ]
 
     def action_leave(self) -> None:

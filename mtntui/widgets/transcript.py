@@ -53,7 +53,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         super().__init__()
         self.window = MessageWindow()
         self._load: Load | None = None
-        self._paging = False
+        self.paging = False
         self.selected: Turn | None = None
 
     # What is shown
@@ -133,13 +133,13 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         """Fetch what comes next when the reader nears an end of what is mounted."""
         super().watch_scroll_y(old_value, new_value)
         self.hold_or_release()
-        if self._paging or self._load is None:
+        if self.paging or self._load is None:
             return
         if new_value < old_value and new_value < self.size.height and self.window.more_above:
-            self._paging = True
+            self.paging = True
             self.run_worker(self._page_up(), group="paging")
         elif new_value > old_value and self.max_scroll_y - new_value < self.size.height and self.window.more_below:
-            self._paging = True
+            self.paging = True
             self.run_worker(self._page_down(), group="paging")
 
     async def _page_up(self) -> None:
@@ -153,7 +153,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
             async with self.batch():
                 await self._keeping_in_place(mark, self._mount_above(messages, limit))
         finally:
-            self._paging = False
+            self.paging = False
 
     async def _page_down(self) -> None:
         try:
@@ -166,7 +166,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
             async with self.batch():
                 await self._keeping_in_place(mark, self._mount_below(messages))
         finally:
-            self._paging = False
+            self.paging = False
 
     async def _mount_above(self, messages: list[StoredMessage], asked: int) -> None:
         surplus = self.window.prepended([message.id for message in messages], asked)

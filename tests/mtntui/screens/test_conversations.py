@@ -1,0 +1,132 @@
+"""Finding, naming, deleting conversations, and reading long ones."""
+
+import time
+
+from engine.store.conversations import Conversations
+from mtntui.screens.rename import RenameScreen
+from mtntui.widgets.message_window import MOST, PAGE
+
+from .chat_app import NARROW, add_conversation, chat_app, settings_for, toasts, type_text, until
+
+
+def listed(screen):
+    return [option.id for option in screen.list.titles.options if option.id]
+
+
+async def test_search_finds_what_was_said_and_emphasises_it(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        tides = add_conversation(screen.services.database, "The sea", "The moon causes the [tides] every day")
+        add_conversation(screen.services.database, "Bread", "Flour and water")
+        await screen.desk.fill_list()
+        await pilot.press("ctrl+f")
+        await type_text(pilot, "tide")
+        await until(pilot, lambda: listed(screen) == [tides.id])
+        prompt = screen.list.titles.get_option(tides.id).prompt
+        assert "[tides]" in prompt.plain
+        assert [prompt.plain[span.start : span.end] for span in prompt.spans if "bold" in str(span.style)] == ["tides"]
+        await pilot.press("enter", "enter")
+        await until(pilot, lambda: screen.desk.conversation is not None and screen.desk.conversation.id == tides.id)
+        assert screen.prompt.has_focus
+
+
+async def test_a_search_without_results_says_so(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        add_conversation(screen.services.database, "Bread", "Flour and water")
+        await pilot.press("ctrl+f")
+        await type_text(pilot, "zebra")
+        await until(pilot, lambda: screen.list.has_class("-nothing"))
+        assert "zebra" in str(screen.list.query_one("#nothing").render())
+
+
+async def test_rename_with_a_title_of_ones_own(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        made = add_conversation(screen.services.database, "Old title", "Yes")
+        await screen.desk.open(made.id)
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RenameScreen))
+        pilot.app.screen.query_one("Input").value = " "
+        await pilot.press("enter")
+        assert isinstance(pilot.app.screen, RenameScreen)
+        pilot.app.screen.query_one("Input").value = "[b]New[/b]"
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.services.conversations.get(made.id).title == "[b]New[/b]")
+        await until(pilot, lambda: screen.list.titles.get_option(made.id).prompt.plain == "[b]New[/b]")
+
+
+async def test_a_deleted_conversation_comes_back(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        made = add_conversation(screen.services.database, "Precious", "Yes")
+        await screen.desk.open(made.id)
+        await pilot.press("f3")
+        await until(pilot, lambda: made.id not in listed(screen))
+        assert "F4 brings it back" in toasts(pilot)
+        await pilot.press("f4")
+        await until(pilot, lambda: made.id in listed(screen))
+        assert screen.desk.conversation.id == made.id
+
+
+async def test_the_list_opens_over_a_narrow_screen(model_home):
+    async with chat_app(settings_for(model_home), size=NARROW) as (pilot, screen):
+        made = add_conversation(screen.services.database, "Hello", "Yes")
+        await screen.desk.fill_list()
+        assert not screen.list.display
+        width = screen.transcript.size.width
+        await pilot.press("ctrl+l")
+        assert screen.list.display and screen.transcript.size.width == width
+        await pilot.press("up", "down", "enter")
+        await until(pilot, lambda: screen.desk.conversation is not None and screen.desk.conversation.id == made.id)
+        assert not screen.list.display
+
+
+async def test_a_long_conversation_opens_at_once_and_pages_both_ways(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        texts = [f"Message {number}" + " and some more words" * 20 for number in range(300)]
+        made = add_conversation(screen.services.database, *texts)
+        begun = time.perf_counter()
+        await screen.desk.open(made.id)
+        await pilot.pause()
+        assert time.perf_counter() - begun < 1.5  # 0.1 s on a quiet machine; the budget is the benchmark's to check
+        transcript = screen.transcript
+        assert len(transcript.turns) == PAGE and transcript.follows
+        assert transcript.turns[-1].stored.content == texts[-1]
+        while transcript.window.more_above:
+            transcript.scroll_to(y=max(0, transcript.scroll_y - 20), animate=False)
+            await pilot.pause(0.02)
+            await until(pilot, lambda: not transcript.paging)
+            assert len(transcript.turns) <= MOST
+        assert [turn.stored.content for turn in transcript.turns] == texts[:MOST]
+        while transcript.window.more_below:
+            transcript.scroll_to(y=transcript.scroll_y + 20, animate=False)
+            await pilot.pause(0.02)
+            await until(pilot, lambda: not transcript.paging)
+        assert [turn.stored.content for turn in transcript.turns] == texts[-MOST:]
+
+
+async def test_what_is_read_stays_in_place_when_older_messages_come(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        made = add_conversation(screen.services.database, *(f"Message {number}" + " words" * 80 for number in range(100)))
+        await screen.desk.open(made.id)
+        transcript = screen.transcript
+        await pilot.pause()
+        transcript.scroll_to(y=transcript.size.height + 1, animate=False)
+        await pilot.pause()
+        top = transcript.turns[2]
+        row = top.region.y
+        transcript.scroll_to(y=transcript.size.height - 1, animate=False)
+        await until(pilot, lambda: len(transcript.turns) > PAGE and not transcript.paging)
+        assert top.region.y == row + 2
+
+
+async def test_a_search_over_many_conversations_leaves_the_open_one_alone(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        store = Conversations(screen.services.database)
+        for number in range(120):
+            store.create(title=f"Number {number}")
+        opened = add_conversation(screen.services.database, "Here", "Yes")
+        await screen.desk.open(opened.id)
+        await screen.desk.fill_list()
+        assert len(listed(screen)) == 100
+        screen.list.titles.focus()
+        await pilot.press("end")
+        await until(pilot, lambda: len(listed(screen)) == 121)
+        assert screen.desk.conversation.id == opened.id

@@ -1,0 +1,48 @@
+from textual.events import Paste
+
+from .chat_app import NARROW, add_conversation, chat_app, settings_for, type_text
+
+
+async def test_ctrl_j_breaks_the_line_and_the_prompt_grows_to_a_third(home):
+    async with chat_app(settings_for(home), size=NARROW) as (pilot, screen):
+        assert screen.prompt.size.height == 1
+        await type_text(pilot, "a")
+        await pilot.press("ctrl+j")
+        await type_text(pilot, "b")
+        assert screen.prompt.text == "a\nb" and screen.prompt.size.height == 2
+        await pilot.press(*["ctrl+j"] * 30)
+        assert 6 <= screen.prompt.size.height <= 8
+
+
+async def test_arrows_recall_earlier_prompts_only_in_an_empty_prompt(home):
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        made = add_conversation(screen.services.database, "first question", "1", "second question", "2")
+        await screen.desk.open(made.id)
+        await pilot.press("up")
+        assert screen.prompt.text == "second question"
+        await pilot.press("up")
+        assert screen.prompt.text == "first question"
+        await pilot.press("down", "down")
+        assert screen.prompt.text == ""
+        await type_text(pilot, "mine")
+        await pilot.press("up")
+        assert screen.prompt.text == "mine"
+
+
+async def test_a_large_paste_stays_one_thing(home):
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        await type_text(pilot, "see ")
+        pasted = "line of text\n" * 80_000
+        pilot.app.post_message(Paste(pasted))
+        await pilot.pause()
+        assert len(screen.prompt.text) < 60
+        assert screen.prompt.pastes.expand(screen.prompt.text) == "see " + pasted
+        await pilot.press("backspace")
+        assert screen.prompt.text == "see "
+
+
+async def test_a_small_paste_is_text(home):
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        pilot.app.post_message(Paste("two\nlines"))
+        await pilot.pause()
+        assert screen.prompt.text == "two\nlines"
