@@ -1,7 +1,7 @@
 """One generator of the inference benchmark, alone in its process: reads a plan from standard input, prints what it measured.
 
 Run as `python generators.py ours|transformers|transformers-trial FOLDER`. The plan and the result are JSON; a plan with "check"
-only asks for the continuations that all subjects must share.
+asks only for the continuations that all subjects must share, one with "only" for those prompts' answers and nothing else.
 """
 
 from __future__ import annotations
@@ -102,6 +102,8 @@ def run_ours(folder: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
     if "check" in plan:
         return {"texts": [ask(prompt, 64).text for prompt in plan["check"]]}
+    if "only" in plan:
+        return {"answers": [ask(prompt, plan["n"]) for prompt in plan["only"]]}
     result = measure(ask, plan)
     result["through"] = median(_whole_rate(ask, plan["through"], plan["through_n"]) for _ in range(plan["repeat"]))
     turns = [_second_turn(ask, known, stranger, plan["question"]) for known, stranger in plan["turns"]]
@@ -193,7 +195,7 @@ def main() -> None:
     """Read the plan, measure, print."""
     kind, folder = sys.argv[1:]
     result = RUNNERS[kind](Path(folder), json.load(sys.stdin))
-    print(json.dumps({key: asdict(value) if isinstance(value, Answer) else value for key, value in result.items()}))
+    print(json.dumps(result, default=asdict))
 
 
 if __name__ == "__main__":

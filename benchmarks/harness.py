@@ -126,7 +126,7 @@ def in_turn(rounds: int, subjects: Mapping[str, Callable[[], Result]]) -> dict[s
 
 def warn_if_busy() -> None:
     """Say so when other programs keep the processor busy: figures then mean little, and those of programs that spin mean less."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     busy = psutil.cpu_percent(interval=0.5) / 100 * (psutil.cpu_count() or 1)
     if busy > 0.2:

