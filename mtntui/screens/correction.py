@@ -25,7 +25,16 @@ class CorrectionScreen(Dialog[str]):
     DEFAULT_CSS = """
     CorrectionScreen {
         & #box { width: 90; height: 80%; }
-        & TextArea { height: 1fr; border: none; background: $boost; padding: 0 1; &:focus { border: none; } }
+        & TextArea {
+            height: 1fr;
+            border: none;
+            background: $boost;
+            padding: 0 1;
+            scrollbar-size-vertical: 1;
+            scrollbar-background: $surface;
+            scrollbar-color: $panel;
+            &:focus { border: none; }
+        }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

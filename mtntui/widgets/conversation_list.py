@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,6 +22,11 @@ from mtntui.terminal_text import one_line
 
 PAGE = 100
 """Conversations fetched at a time."""
+
+_BEFORE = 10
+"""Characters of a snippet that may stand before what was found."""
+
+_MARKS = re.compile(r"[*`#]+")
 
 _SEARCH_SECONDS = 0.15
 """A search starts when nothing was typed for this long."""
@@ -56,8 +62,8 @@ class ConversationList(Vertical):
             background: $boost;
             border: none;
             height: 1;
-            margin: 0 1 1 1;
-            padding: 0 1;
+            margin: 0 0 1 0;
+            padding: 0 2;
             &:focus { border: none; background: $panel; }
         }
         & Titles {
@@ -102,7 +108,7 @@ class ConversationList(Vertical):
 
     async def build(self) -> None:
         """Put in the search box and the titles. Not done when the list is composed: the first paint would wait for them."""
-        search = Input(placeholder="Search", id="search", compact=True)
+        search = Input(placeholder="Search", id="search")
         search.cursor_blink = False  # It would cost bytes at rest.
         await self.mount(search, Titles(markup=False), Static("", id="nothing", markup=False))
 
@@ -204,9 +210,13 @@ def _prompt(conversation: Conversation) -> Content:
 
 
 def _emphasised(snippet: str) -> Content:
-    """A snippet with the words that were found in bold; the store marks them with \\x02 and \\x03."""
+    """A snippet with the words that were found in bold; the store marks them with \\x02 and \\x03. Markdown's marks go."""
+    snippet = _MARKS.sub("", snippet)
     parts: list[Content] = []
-    for piece in snippet.split("\x02"):
+    before, *rest_pieces = snippet.split("\x02")
+    if len(before) > _BEFORE:  # The list is narrow: what was found must come first.
+        before = "…" + before[-_BEFORE:]
+    for piece in (before, *rest_pieces):
         found, closed, rest = piece.partition("\x03")
         if closed:
             parts.append(Content.styled(one_line(found), "bold $accent"))

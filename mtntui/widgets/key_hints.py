@@ -51,7 +51,7 @@ class KeyHints(Widget):
         self._spans.clear()
         line, at = [], 0
         for key, name, binding in [*chosen, *last]:
-            line += [Content.assemble((key, "bold $footer-key-foreground"), " ", name)]
+            line += [Content.assemble((key, "bold $foreground"), " ", name)]
             self._spans.append((at, at + line[-1].cell_length, binding))
             at += line[-1].cell_length + 2
         return Content("  ").join(line)

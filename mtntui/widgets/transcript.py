@@ -29,6 +29,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         align: center bottom;
         padding: 1 1 0 1;
         scrollbar-size-vertical: 1;
+        scrollbar-gutter: stable;
         scrollbar-background: $background;
         scrollbar-color: $surface-lighten-1;
         background: transparent;

@@ -51,7 +51,7 @@ class Turn(Vertical):
         if self.stored.status == "streaming":
             from mtntui.widgets.message import StreamingMessage
 
-            rate = 4.0 if constants.MAX_FPS <= _SLOW_LINE_FPS else 12.0
+            rate = 4.0 if constants.MAX_FPS <= _SLOW_LINE_FPS else 8.0
             self.live = StreamingMessage(self.stored.id, model=self.stored.model, rate=rate)
             yield self.live
         else:
