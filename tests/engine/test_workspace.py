@@ -46,17 +46,6 @@ def test_a_home_that_cannot_be_made_is_explained(tmp_path: Path, blocker: str) -
     assert "MTNTUI_HOME" in caught.value.hint
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_home_is_explained(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path / "home").prepare()
-    workspace.home.chmod(0o500)
-    try:
-        with pytest.raises(StorageError, match="cannot be written"):
-            workspace.prepare()
-    finally:
-        workspace.home.chmod(0o700)
-
-
 @pytest.mark.parametrize("length", [10, 200])
 def test_the_socket_can_be_bound_however_long_the_home_is(tmp_path: Path, length: int) -> None:
     workspace = Workspace(tmp_path / ("h" * length)).prepare()

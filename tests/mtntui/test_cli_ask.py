@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -202,6 +203,18 @@ def test_a_reader_that_leaves_stops_the_answer(home: Path) -> None:
         assert process.wait(30) == 141
     assert said == b""
     assert last_messages(home)[-1]["status"] == "stopped"
+
+
+def test_an_answer_outlives_its_terminal(home: Path) -> None:
+    command = [*PROGRAM, "ask", "Go on", "--temperature", "2", "--max-new-tokens", "4000"]
+    with PtyProgram(command, env=program_environment(home), cwd=home) as program:
+        program.wait_for(lambda running: len(running.output) > 500, timeout=60)
+        program.kill()
+    deadline = time.monotonic() + 60
+    while mtntui_json(home, "host", "status")["active"] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    reply = last_messages(home)[-1]
+    assert (reply["status"], reply["completion_tokens"]) == ("cut", 4000)
 
 
 def test_a_host_that_dies_leaves_a_marked_reply_and_a_sentence(home: Path) -> None:
