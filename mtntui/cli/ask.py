@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidInputError, NotFoundError
+from mtntui.cli.output import note
 from mtntui.cli.parser import add_json_option
 
 if TYPE_CHECKING:
@@ -160,4 +161,6 @@ def _model(wanted: str | None, services: Services, conversation: Conversation | 
     record = choose_model(services, conversation)
     if record is None:
         raise NotFoundError("There is no model to answer yet.", "Fetch a small one with `mtntui models pull smollm2-135m`.")
+    if conversation is not None and conversation.model and services.models.find(conversation.model) is None:
+        note(f"{conversation.model}, which answered in this conversation, is not here any more; {record.name} answers.")
     return record.name

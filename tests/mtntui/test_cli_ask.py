@@ -12,6 +12,9 @@ import pytest
 from cli_program import PROGRAM, add_tiny_model, mtntui, mtntui_json, program_environment
 from pty_program import PtyProgram
 
+from engine.store.conversations import Conversations
+from engine.store.database import Database
+
 LONG_CONTEXT = 32768
 GREEDY = ("--temperature", "0", "--repetition-penalty", "1")
 
@@ -95,6 +98,16 @@ def test_a_conversation_goes_on(home: Path) -> None:
     assert [message["content"] for message in shown["messages"][::2]] == ["One", "Two", "Three"]
     assert shown["system"] == "Be brief."
     assert last["cached_tokens"] > 0, "the second turn reads only what is new"
+
+
+def test_a_conversation_whose_model_is_gone_goes_on_with_another_and_says_so(home: Path) -> None:
+    begun = mtntui_json(home, "ask", "One", "--max-new-tokens", "2", status=3)
+    database = Database(home / "mtntui.db")
+    Conversations(database).set_model(begun["conversation"], "gone")
+    database.close()
+    done = mtntui(home, "ask", "Two", "--conversation", begun["conversation"], "--max-new-tokens", "2")
+    assert done.returncode == 3
+    assert "gone, which answered in this conversation, is not here any more; tiny answers." in done.stderr
 
 
 def test_without_log_nothing_is_kept(home: Path) -> None:
