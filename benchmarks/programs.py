@@ -16,7 +16,7 @@ import checkout
 import psutil  # type: ignore[import-untyped]
 import pyte
 from peers import PINNED, PeerError, environment
-from pty_program import ProgramError, PtyProgram
+from pty_program import PtyProgram
 
 COLUMNS, ROWS = 80, 24
 TYPED = "the quick brown fox jumps over it"
@@ -142,17 +142,18 @@ def paint(program: Program, terminal: PtyProgram) -> float:
     Raises:
         PeerError: it did not come.
     """
-    # Looked for in the bytes while waiting, which costs less than a terminal; the letter under a cursor stands apart.
-    try:
-        terminal.wait_for(program.ready[1:].encode(), timeout=30)
-    except ProgramError as error:
-        status = terminal.process.poll()
-        how = f"it ended with status {status}" if status is not None else "no first screen within 30 s"
-        raise PeerError(how) from error
+    # Looked at only when it falls silent: interpreting its output meanwhile would take a processor from it.
+    deadline = time.monotonic() + 30
+    while program.ready not in terminal.text():
+        terminal.wait_until_quiet(0.2, timeout=2)
+        if (status := terminal.process.poll()) is not None:
+            raise PeerError(f"it ended with status {status}")
+        if time.monotonic() > deadline:
+            raise PeerError("no first screen within 30 s")
+        time.sleep(0.05)
     terminal.wait_until_quiet(0.7, timeout=15)
     moment = moments(terminal.chunks, [lambda shown: program.ready in shown])[0]
-    if moment is None:
-        raise PeerError(f"{program.ready!r} came but is not on the screen")
+    assert moment is not None  # it was on the screen
     return moment - terminal.started
 
 

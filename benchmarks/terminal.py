@@ -72,7 +72,7 @@ _ORDER = ("first painted chat screen", "resident memory before a model is used",
 def _visit(program: Program, options: Options) -> Visit | str:
     """One visit; for a peer that does not run, why."""
     try:
-        return visit(program, rest=3 if options.quick else 5, keys=12 if options.quick else 30)
+        return visit(program, rest=2 if options.quick else 5, keys=8 if options.quick else 30)
     except PeerError as error:
         if program.name == "mtntui":
             give_up(f"mtntui: {error}")
