@@ -13,6 +13,8 @@ from mtntui.screens.chat.model_choice import choose_model
 from mtntui.widgets.conversation_list import PAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from mtntui.screens.chat.screen import ChatScreen
     from mtntui.services import Services
 
@@ -54,10 +56,15 @@ class Desk:
         self._keep_draft()
         await self._show(found)
 
-    async def open_new(self) -> None:
-        """Begin with nothing; the conversation is stored with its first message."""
+    def open_new(self) -> Awaitable[None]:
+        """Begin with nothing; the conversation is stored with its first message.
+
+        The prompt is the new conversation's when this returns, before anything is awaited: keys that come in one burst with
+        the command belong to it.
+        """
         self._keep_draft()
-        await self._show(None)
+        self._turn_to(None)
+        return self._fill(None)
 
     async def ensure(self) -> Conversation:
         """The open conversation, stored now if it is new."""
@@ -74,16 +81,23 @@ class Desk:
         await self.fill_list()
 
     async def _show(self, conversation: Conversation | None) -> None:
-        screen = self._screen
-        screen.replying.leave()
+        self._turn_to(conversation)
+        await self._fill(conversation)
+
+    def _turn_to(self, conversation: Conversation | None) -> None:
+        """What is written from now on belongs to this conversation."""
+        self._screen.replying.leave()
         self.conversation = conversation
         self.use_model()
+        self._screen.prompt.put(self._drafts.get(conversation.id if conversation else "", ""))
+
+    async def _fill(self, conversation: Conversation | None) -> None:
+        screen = self._screen
         if conversation is None:
             messages: list[StoredMessage] = []
             await screen.transcript.clear(screen.first_model.welcome(self.model))
         else:
             messages = await screen.transcript.show(partial(_load, self._services, conversation.id))
-        screen.prompt.put(self._drafts.get(conversation.id if conversation else "", ""))
         for message in messages:
             if message.role == "user":
                 screen.prompt.earlier.add(message.content)
