@@ -33,7 +33,8 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         scrollbar-background: $background;
         scrollbar-color: $surface-lighten-1;
         background: transparent;
-        &:focus Turn.-selected { background: $surface; }
+        &:focus Turn.-selected { background: $surface; border-left: outer $primary; }
+        & > Notice { max-width: 100; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

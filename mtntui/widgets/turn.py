@@ -32,7 +32,8 @@ class Turn(Vertical):
     Turn {
         height: auto;
         max-width: 100;
-        padding: 0 1;
+        padding: 0 1 0 0;
+        border-left: blank;
     }
     """
 

@@ -54,16 +54,16 @@ class ChatScreen(Screen[None]):
     DEFAULT_CSS = """
     ChatScreen {
         layers: base overlay cover;
-        & #column { width: 1fr; height: 1fr; align-horizontal: center; }
+        & #column { width: 1fr; height: 1fr; }
+        & #foot { height: auto; align-horizontal: center; padding: 1 1 0 1; }
         & #prompt-row {
             height: auto;
             max-width: 100;
-            margin: 1 1 0 1;
             padding: 0 1;
             background: $surface;
         }
         & #prompt-mark { width: 2; height: 1; color: $primary; }
-        & StatusLine { max-width: 100; margin: 0 1; }
+        & StatusLine { max-width: 100; }
         & KeyHints { dock: bottom; }
         &.-wide.-list-hidden ConversationList { display: none; }
         &.-narrow ConversationList { display: none; layer: overlay; margin-bottom: 1; }
@@ -130,10 +130,11 @@ class ChatScreen(Screen[None]):
         yield self.list
         with Vertical(id="column"):
             yield self.transcript
-            with Horizontal(id="prompt-row"):
-                yield Static("›", id="prompt-mark", markup=False)
-                yield self.prompt
-            yield self.status
+            with Vertical(id="foot"):
+                with Horizontal(id="prompt-row"):
+                    yield Static("›", id="prompt-mark", markup=False)
+                    yield self.prompt
+                yield self.status
         yield KeyHints()
         yield TooSmall()
 
