@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import InvalidInputError, NotFoundError
+from mtntui.cli.options import add_json_option
 from mtntui.cli.output import note
-from mtntui.cli.parser import add_json_option
 
 if TYPE_CHECKING:
     from engine.inference.types import SamplingParameters

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mtntui.cli.options import add_json_option
 from mtntui.cli.output import note, print_json, print_text
-from mtntui.cli.parser import add_json_option
 from mtntui.cli.screen import on_terminal, terminal_problem
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mtntui.cli.options import add_json_option
 from mtntui.cli.output import print_json, print_text
-from mtntui.cli.parser import add_json_option
 
 if TYPE_CHECKING:
     from mtntui.cli.context import Context

@@ -8,8 +8,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mtntui.cli.options import add_json_option
 from mtntui.cli.output import local_time, note, print_json, print_table, print_text
-from mtntui.cli.parser import add_json_option
 from mtntui.terminal_text import one_line, write_out
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mtntui.cli.options import add_json_option
 from mtntui.cli.output import local_time, note, print_json, print_table, print_text
-from mtntui.cli.parser import add_json_option
 from mtntui.terminal_text import one_line
 
 if TYPE_CHECKING:

@@ -62,13 +62,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return build_parser().parse_args(arguments)
 
 
-def add_json_option(parser: argparse.ArgumentParser, what: str) -> None:
-    """The `--json` option that every command with a result has."""
-    parser.add_argument(
-        "--json", action="store_true", help=f"write {what} as JSON; errors become one JSON line on standard error"
-    )
-
-
 def _version() -> str:
     from engine import __version__
 

@@ -38,7 +38,7 @@ class CorrectionScreen(Dialog[str]):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        command("correction.save", "f10,ctrl+enter", "save", "Save", "Keep the correction.", show=True, priority=True),
+        command("correction.save", "f10,ctrl+g,ctrl+enter", "save", "Save", "Keep the correction.", show=True, priority=True),
     ]
 
     def __init__(self, text: str) -> None:
@@ -52,7 +52,9 @@ class CorrectionScreen(Dialog[str]):
             editor = TextArea(self._text, soft_wrap=True, highlight_cursor_line=False, tab_behavior="indent")
             editor.cursor_blink = False
             yield editor
-            yield Static("F10 saves it and marks the reply as bad. Esc leaves the reply as it is.", id="hint", markup=False)
+            yield Static(
+                "F10 or Ctrl+G saves it and marks the reply as bad. Esc leaves the reply as it is.", id="hint", markup=False
+            )
 
     def action_save(self) -> None:
         """Give the correction back; an empty one is refused."""
