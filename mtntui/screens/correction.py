@@ -53,7 +53,7 @@ class CorrectionScreen(Dialog[str]):
             editor.cursor_blink = False
             yield editor
             yield Static(
-                "F10 or Ctrl+G saves it and marks the reply as bad. Esc leaves the reply as it is.", id="hint", markup=False
+                "F10 or Ctrl+G saves it, and the reply is bad. Esc changes nothing.", id="hint", markup=False
             )
 
     def action_save(self) -> None:

@@ -147,7 +147,7 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         """Paint first, then read the store; the pause lets the thread that writes to the terminal have its turn."""
         self.prompt.focus()
-        self.call_after_refresh(self.set_timer, _FIRST_PAINT_SECONDS, self._arrive)
+        self.prompt.call_after_refresh(self.set_timer, _FIRST_PAINT_SECONDS, self._arrive)
 
     def _arrive(self) -> None:
         self.guard(self._fill(), "open")
