@@ -52,9 +52,7 @@ class CorrectionScreen(Dialog[str]):
             editor = TextArea(self._text, soft_wrap=True, highlight_cursor_line=False, tab_behavior="indent")
             editor.cursor_blink = False
             yield editor
-            yield Static(
-                "F10 or Ctrl+G saves it, and the reply is bad. Esc changes nothing.", id="hint", markup=False
-            )
+            yield Static("F10 or Ctrl+G saves it, and the reply is bad. Esc changes nothing.", id="hint", markup=False)
 
     def action_save(self) -> None:
         """Give the correction back; an empty one is refused."""

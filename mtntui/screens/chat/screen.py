@@ -145,9 +145,17 @@ class ChatScreen(Screen[None]):
             self.add_class(next(name for least, name in reversed(breakpoints) if length >= least))
 
     def on_mount(self) -> None:
-        """Paint first, then read the store; the pause lets the thread that writes to the terminal have its turn."""
+        """Paint first, then read the store."""
         self.prompt.focus()
-        self.prompt.call_after_refresh(self.set_timer, _FIRST_PAINT_SECONDS, self._arrive)
+        self.app.call_later(self._paint)
+
+    def _paint(self) -> None:
+        """Draw everything: Textual drops what is drawn while the app mounts, and would then wait for a change.
+
+        The pause lets the thread that writes to the terminal have its turn before the store is read.
+        """
+        self.refresh()
+        self.call_after_refresh(self.set_timer, _FIRST_PAINT_SECONDS, self._arrive)
 
     def _arrive(self) -> None:
         self.guard(self._fill(), "open")
