@@ -161,9 +161,14 @@ class MtntuiApp(App[int], inherit_bindings=False):
     def command_sources(self) -> Iterator[tuple[str, type[DOMNode]]]:
         """The classes that have keys, with their headings."""
         from mtntui.screens.chat.screen import ChatScreen
+        from mtntui.screens.correction import CorrectionScreen
+        from mtntui.screens.dialog import Dialog
+        from mtntui.screens.help import HelpScreen
+        from mtntui.screens.model_picker import ModelPicker
 
         yield from ChatScreen.COMMAND_SOURCES
         yield ("Everywhere", MtntuiApp)
+        yield from (("Dialogs", dialog) for dialog in (Dialog, ModelPicker, CorrectionScreen, HelpScreen))
 
     def all_commands(self) -> list[Command]:
         """Everything a key can do, with the user's keys."""

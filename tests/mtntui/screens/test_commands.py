@@ -35,9 +35,9 @@ async def test_f1_lists_every_command_by_its_name(home):
 
 
 async def test_the_users_own_keys_replace_ours_and_unknown_ones_are_named(home):
-    settings = replace(settings_for(home), keys={"app.help": "f12", "chat.sop": "f11"})
+    settings = replace(settings_for(home), keys={"app.help": "f12", "models.stop": "f11", "chat.sop": "f11"})
     async with chat_app(settings) as (pilot, _):
-        assert "chat.sop" in toasts(pilot) and "chat.stop" in toasts(pilot)
+        assert "chat.sop" in toasts(pilot) and "chat.stop" in toasts(pilot) and "models" not in toasts(pilot)
         await pilot.press("f1")
         assert not isinstance(pilot.app.screen, HelpScreen)
         await pilot.press("f12")
