@@ -20,12 +20,12 @@ _BETWEEN_DELTAS = 1 / 30  # as our inference host hands its text on
 
 
 class Bare(App[None]):
-    """A Static over an Input."""
+    """A Static over an Input of one row, as ours has."""
 
     def compose(self) -> ComposeResult:
         """Both."""
         yield Static("Hello", expand=True)
-        yield Input(placeholder="Write a message")
+        yield Input(placeholder="Write a message", compact=True)
 
 
 class Streaming(App[None]):
@@ -43,7 +43,7 @@ class Streaming(App[None]):
         """The document over an Input."""
         with VerticalScroll():
             yield Markdown()
-        yield Input(placeholder="Write a message")
+        yield Input(placeholder="Write a message", compact=True)
 
     def on_mount(self) -> None:
         """Type, and follow the end."""

@@ -19,6 +19,7 @@ from peers import PINNED, PeerError, environment
 from pty_program import PtyProgram
 
 COLUMNS, ROWS = 80, 24
+_SETTLE_SECONDS = 4  # a blinking cursor is never quiet
 TYPED = "the quick brown fox jumps over it"
 
 
@@ -151,7 +152,7 @@ def paint(program: Program, terminal: PtyProgram) -> float:
         if time.monotonic() > deadline:
             raise PeerError("no first screen within 30 s")
         time.sleep(0.05)
-    terminal.wait_until_quiet(0.7, timeout=15)
+    terminal.wait_until_quiet(0.7, timeout=_SETTLE_SECONDS)
     moment = moments(terminal.chunks, [lambda shown: program.ready in shown])[0]
     assert moment is not None  # it was on the screen
     return moment - terminal.started

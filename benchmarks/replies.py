@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import pyte
 from harness import give_up
@@ -182,15 +181,18 @@ class Chatted:
 
     Attributes:
         rate: tokens per second as the generator counted them.
-        echoed: percent of the keys that were on the screen within 50 ms.
-        echo: seconds from a key to its echo, the median.
+        echoes: seconds from each key typed meanwhile to its echo; endless for one that never came.
     """
 
     rate: float
     text: str
     tokens: int
-    echoed: float
-    echo: float
+    echoes: list[float]
+
+    @property
+    def echoed(self) -> float:
+        """Percent of the keys that were on the screen within 50 ms."""
+        return 100 * sum(seconds <= _ECHO_SECONDS for seconds in self.echoes) / len(self.echoes)
 
 
 def chat(model: Model, tokens: int) -> Chatted:
@@ -209,37 +211,32 @@ def chat(model: Model, tokens: int) -> Chatted:
                 terminal.send(f"{STORY}\r")
                 reply, typed = _type_until_over(terminal, Conversations(database))
                 terminal.wait_until_quiet(0.5)
-                delays = _echo_delays(terminal.chunks, typed)
+                echoes = _echo_delays(terminal.chunks, typed)
         finally:
             database.close()
             asyncio.run(client.shut_down())
     if reply.tokens_per_second is None or reply.completion_tokens is None:
         give_up(f"the reply through the screen failed: {reply.status} {reply.error}")
-    prompt = sum(delay <= _ECHO_SECONDS for delay in delays)
-    return Chatted(reply.tokens_per_second, reply.content, reply.completion_tokens, 100 * prompt / len(delays), median(delays))
+    return Chatted(reply.tokens_per_second, reply.content, reply.completion_tokens, echoes)
 
 
 def _type_until_over(terminal: PtyProgram, conversations: Conversations) -> tuple[StoredMessage, list[tuple[float, str]]]:
-    """Type until the reply is over; returns it, and each key's time with what the prompt then holds."""
+    """Type from the reply's beginning to its end; returns it, and each key's time with what the prompt then holds."""
     sentence = "while this is being written i go on typing"
     typed: list[tuple[float, str]] = []
     text, deadline = "", time.monotonic() + 300
-    reply = None
-    while time.monotonic() < deadline:
-        reply = reply or _reply(conversations)
-        if reply is not None and len(typed) % 5 == 0:
-            reply = conversations.message(reply.id)
-            if reply.status != "streaming":
-                return reply, typed
-        if reply is not None and reply.content:
+    reply = _reply(conversations)
+    while reply is None or reply.status == "streaming":
+        if time.monotonic() > deadline:
+            give_up(f"the reply through the screen did not end within 5 minutes; the screen:\n{terminal.text()}")
+        if reply is not None:
             key = sentence[len(text)] if len(text) < len(sentence) else "\x15"  # ctrl+u empties the line
             text = "" if key == "\x15" else text + key
             typed.append((time.monotonic(), text))
             terminal.send(key)
         time.sleep(0.1)
-        if reply is not None and not reply.content:
-            reply = conversations.message(reply.id)
-    give_up("the reply through the screen did not end within 5 minutes")
+        reply = conversations.message(reply.id) if reply else _reply(conversations)
+    return reply, typed
 
 
 def _reply(conversations: Conversations) -> StoredMessage | None:
@@ -252,6 +249,8 @@ def _reply(conversations: Conversations) -> StoredMessage | None:
 
 def _echo_delays(chunks: Sequence[tuple[float, bytes]], typed: Sequence[tuple[float, str]]) -> list[float]:
     """Seconds from each key to the first frame whose prompt holds what it made; endless for one that never came."""
+    if not typed:
+        return []
     conditions = [_prompt_holds(text) for _, text in typed]
     start = typed[0][0]
     before = [chunk for chunk in chunks if chunk[0] < start]
