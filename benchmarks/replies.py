@@ -222,7 +222,7 @@ def chat(model: Model, tokens: int) -> Chatted:
 
 def _type_until_over(terminal: PtyProgram, conversations: Conversations) -> tuple[StoredMessage, list[tuple[float, str]]]:
     """Type from the reply's beginning to its end; returns it, and each key's time with what the prompt then holds."""
-    sentence = "while this is being written i go on typing"
+    sentence = "whilethisisbeingwrittenigoontyping"  # a blank at the end of a row could not be told from none
     typed: list[tuple[float, str]] = []
     text, deadline = "", time.monotonic() + 300
     reply = _reply(conversations)
