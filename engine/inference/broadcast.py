@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
@@ -20,9 +19,6 @@ _STATUS: dict[FinishReason, Status] = {
     "context": "cut",
     "cancelled": "stopped",
 }
-
-# Every wake-up of this process and of the screen takes time from the model's threads; 30 a second look continuous.
-_BETWEEN_DELTAS = 1 / 30
 
 # A killed process loses at most what came since; the promise is a second.
 _BETWEEN_SAVES = 0.5
@@ -48,9 +44,6 @@ class Broadcast:
         self._said: Event | None = None
         self._end: Event | EngineError | None = None
         self._listeners: set[asyncio.Queue[Event | EngineError]] = set()
-        self._unsent = ""
-        self._sender: asyncio.TimerHandle | None = None
-        self._last_sent = 0.0
         self._saver: asyncio.Task[None] | None = None
         self._conclusion: asyncio.Task[None] | None = None
         self.over = asyncio.Event()
@@ -66,8 +59,7 @@ class Broadcast:
         if isinstance(event, TextDelta):
             self._text += event.text
             self._tokens = event.completion_tokens
-            self._unsent += event.text
-            self._schedule()
+            self._publish(event)
         elif isinstance(event, Finished):
             self._finish(event)
         else:
@@ -83,9 +75,8 @@ class Broadcast:
         listener: asyncio.Queue[Event | EngineError] = asyncio.Queue()
         if self._said is not None:
             listener.put_nowait(self._said)
-        shown = self._text[: len(self._text) - len(self._unsent)]
-        if shown:
-            listener.put_nowait(TextDelta(shown, self._tokens))
+        if self._text:
+            listener.put_nowait(TextDelta(self._text, self._tokens))
         if self._end is not None:
             listener.put_nowait(self._end)
         self._listeners.add(listener)
@@ -105,26 +96,11 @@ class Broadcast:
         """Whether anybody listens."""
         return bool(self._listeners)
 
-    def _schedule(self) -> None:
-        if self._sender is None:
-            wait = max(0.0, self._last_sent + _BETWEEN_DELTAS - monotonic())
-            self._sender = asyncio.get_running_loop().call_later(wait, self._send)
-
-    def _send(self) -> None:
-        if self._sender is not None:
-            self._sender.cancel()
-        self._sender = None
-        self._last_sent = monotonic()
-        text, self._unsent = self._unsent, ""
-        if text:
-            self._publish(TextDelta(text, self._tokens))
-
     def _publish(self, event: Event | EngineError) -> None:
         for listener in self._listeners:
             listener.put_nowait(event)
 
     def _finish(self, end: Finished | EngineError) -> None:
-        self._send()
         self._conclusion = asyncio.create_task(self._conclude(end))
 
     async def _conclude(self, end: Finished | EngineError) -> None:

@@ -7,13 +7,18 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
-from engine.inference.types import Event, GenerationRequest
+from engine.inference.types import Event, GenerationRequest, TextDelta
 
 if TYPE_CHECKING:
     from engine.inference.onnx_generator import OnnxGenerator
+
+# Every wake-up of the host's event loop, of the screen and of its terminal takes a core from the model's threads for a while,
+# and those wait for each other. Fifteen a second still look like a stream.
+_BETWEEN_DELTAS = 1 / 15
 
 
 @dataclass(slots=True, eq=False)
@@ -30,6 +35,26 @@ class Task:
     emit: Callable[[Event], None]
     fail: Callable[[EngineError], None]
     cancelled: threading.Event = field(default_factory=threading.Event)
+    _pending: str = ""
+    _tokens: int = 0
+    _emitted_at: float = 0.0
+
+    def take(self, event: Event) -> None:
+        """Pass an event on; text is gathered for a moment, so that few wake-ups cost the model's threads their time."""
+        if isinstance(event, TextDelta):
+            self._pending += event.text
+            self._tokens = event.completion_tokens
+            if monotonic() - self._emitted_at < _BETWEEN_DELTAS:
+                return
+        self.flush()
+        if not isinstance(event, TextDelta):
+            self.emit(event)
+
+    def flush(self) -> None:
+        """Pass on the text that was gathered."""
+        if self._pending:
+            self.emit(TextDelta(self._pending, self._tokens))
+            self._pending, self._emitted_at = "", monotonic()
 
 
 class ModelWorker:
@@ -105,13 +130,14 @@ class ModelWorker:
             event = next(steps, self)
         except Exception as error:
             self._done()
+            task.flush()
             task.fail(self._explain(error))
             return False
         if event is self:
             self._done()
             return False
         if event is not None:
-            task.emit(event)  # type: ignore[arg-type]  # `self` marks the end and was dealt with
+            task.take(event)  # type: ignore[arg-type]  # `self` marks the end and was dealt with
         return True
 
     def _done(self) -> None:
