@@ -82,7 +82,11 @@ _MESSAGE = (
     "id, conversation, parent, role, content, status, created_at, error, model, parameters, prompt_tokens, completion_tokens,"
     " first_token_ms, tokens_per_second, rating, correction, rated_at, completed_at"
 )
+# What the inference host may still write. An interrupted reply is among it: another terminal that opens the workspace just when
+# the host takes a reply on may mark it as one that nobody writes.
+_UNFINISHED = "id = ? AND status IN ('streaming', 'interrupted')"
 _LONGEST_TITLE = 80
+_LONGEST_PATTERN = 1000  # characters of a search that titles are compared with
 
 
 class Conversations:
@@ -132,6 +136,8 @@ class Conversations:
         return [_conversation(row) for row in self._database.query(sql, (int(archived), limit, offset))]
 
     def _search(self, match: str, query: str, limit: int, offset: int, archived: bool) -> list[Conversation]:
+        # SQLite refuses longer patterns, and no title is as long.
+        query = query[:_LONGEST_PATTERN]
         like = "%" + query.strip().replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
         sql = (
             "WITH hits AS MATERIALIZED (SELECT rowid AS message, rank FROM messages_fts WHERE messages_fts MATCH ?1),"
@@ -186,8 +192,8 @@ class Conversations:
         self._change("UPDATE messages SET status = 'streaming' WHERE id = ? AND status = 'interrupted'", (identifier,))
 
     def grow_reply(self, identifier: int, text: str) -> None:
-        """Store all of a reply's text so far."""
-        self._change("UPDATE messages SET content = ? WHERE id = ? AND status = 'streaming'", (text, identifier))
+        """Store all of a reply's text so far; one that was taken for interrupted meanwhile is streaming again."""
+        self._change(f"UPDATE messages SET content = ?, status = 'streaming' WHERE {_UNFINISHED}", (text, identifier))
 
     def finish_reply(
         self,
@@ -201,11 +207,11 @@ class Conversations:
         first_token_ms: float | None = None,
         tokens_per_second: float | None = None,
     ) -> None:
-        """Store a reply's whole text and how it ended."""
+        """Store a reply's whole text and how it ended; nothing happens when its end is stored already."""
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE messages SET content = ?, status = ?, error = ?, prompt_tokens = ?, completion_tokens = ?,"
-                " first_token_ms = ?, tokens_per_second = ?, completed_at = ? WHERE id = ? AND status = 'streaming'",
+                f" first_token_ms = ?, tokens_per_second = ?, completed_at = ? WHERE {_UNFINISHED}",
                 (
                     text,
                     status,

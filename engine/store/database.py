@@ -64,11 +64,11 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # A full disk makes SQLite roll back by itself.
+                if connection.in_transaction:  # A full disk makes SQLite roll back by itself; a failed COMMIT may not.
                     connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def check(self) -> list[str]:
         """What SQLite's own integrity check finds wrong; empty when the file is sound."""
@@ -92,6 +92,8 @@ class Database:
             raise _explain(error, self.path) from error
         except UnicodeEncodeError as error:  # an argument or a file name with undecodable bytes
             raise InvalidInputError(f"{error.object!r} is no valid text.", "Write it as UTF-8.") from error
+        except OverflowError as error:
+            raise InvalidInputError("A number is beyond what the database holds.", "Give one below 2^63.") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -130,11 +132,11 @@ def _migrate(connection: sqlite3.Connection) -> None:
                 for statement in _statements(path.read_text(encoding="utf-8")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -118,7 +118,11 @@ class Models:
         return graphs[-1]
 
     def put(self, record: ModelRecord) -> ModelRecord:
-        """Write a model's row, replacing one of the same name; returns it with its time."""
+        """Write a model's row, replacing one of the same name; returns it with its time.
+
+        Raises:
+            NotFoundError: its parent is not on record (any more).
+        """
         values = (
             record.name,
             record.format,
@@ -138,6 +142,11 @@ class Models:
         marks = ", ".join("?" * len(values))
         updates = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS.replace(" ", "").split(",")[1:])
         with self._database.transaction() as connection:
+            if record.parent is not None and self.find(record.parent) is None:
+                raise NotFoundError(
+                    f"{record.name} was made from {record.parent}, which is not on record any more.",
+                    f"Fetch {record.parent} again first.",
+                )
             connection.execute(
                 f"INSERT INTO models ({_COLUMNS}) VALUES ({marks}) ON CONFLICT (name) DO UPDATE SET {updates}",
                 values,
@@ -151,11 +160,11 @@ class Models:
             NotFoundError: there is no such model.
             InvalidInputError: other models stand on it; they are named.
         """
-        record = self.get(name)
-        if children := self.children(name):
-            names = ", ".join(child.name for child in children)
-            raise InvalidInputError(f"{name} cannot be removed: {names} was made from it.", f"Remove {names} first.")
-        with self._database.transaction() as connection:
+        with self._database.transaction() as connection:  # begun before the look at children: no other process adds one meanwhile
+            record = self.get(name)
+            if children := self.children(name):
+                names = ", ".join(child.name for child in children)
+                raise InvalidInputError(f"{name} cannot be removed: {names} was made from it.", f"Remove {names} first.")
             connection.execute("DELETE FROM models WHERE name = ?", (name,))
         return record
 

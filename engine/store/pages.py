@@ -52,7 +52,7 @@ class Pages:
         self._data = data
         self._log, log_page_size = _committed(log)
         first = self._log.get(1, self._data[:_HEADER_SIZE])
-        self._header = first[:_HEADER_SIZE] if first.startswith(_MAGIC) else b""
+        self._header = first[:_HEADER_SIZE] if first.startswith(_MAGIC) and len(first) >= _HEADER_SIZE else b""
         self.page_size = log_page_size or self._page_size()
         self._usable = self.page_size - (self._header[20] if self._header else 0)
         self.count = max(-(-len(self._data) // self.page_size), max(self._log, default=0))

@@ -204,7 +204,7 @@ def _mend(database: Database, result: Repair) -> None:
         result.relinked_messages = connection.execute(
             "UPDATE messages SET parent = (SELECT max(earlier.id) FROM messages AS earlier"
             " WHERE earlier.conversation = messages.conversation AND earlier.id < messages.id)"
-            " WHERE parent NOT IN (SELECT id FROM messages)"
+            " WHERE parent NOT IN (SELECT id FROM messages) OR parent >= id"  # a message only follows an earlier one
         ).rowcount
         connection.execute(
             "UPDATE conversations SET head = (SELECT max(id) FROM messages WHERE conversation = conversations.id)"

@@ -169,3 +169,30 @@ def test_the_list_is_paged_and_the_last_used_comes_first(store: Conversations) -
     store.add_user_message(identifiers[0], "newest")
     assert [found.title for found in store.browse(limit=2)] == ["0", "4"]
     assert [found.title for found in store.browse(limit=2, offset=3)] == ["2", "1"]
+
+
+def test_a_reply_taken_for_interrupted_by_another_terminal_is_still_stored_and_found_once(store: Conversations) -> None:
+    identifier = store.create().id
+    user = store.add_user_message(identifier, "Hi")
+    reply = store.start_reply(identifier, parent=user.id, model="tiny", parameters={})
+    store.claim_reply(reply.id)
+    assert store.mark_interrupted() == 1, "the other terminal asked the host a moment before the reply was claimed"
+    store.grow_reply(reply.id, "zebra")
+    assert (store.message(reply.id).status, store.message(reply.id).content) == ("streaming", "zebra")
+    assert store.browse("zebra") == []
+    store.mark_interrupted()
+    store.finish_reply(reply.id, "zebra crossing", "complete")
+    assert (store.message(reply.id).status, store.message(reply.id).content) == ("complete", "zebra crossing")
+    assert [found.id for found in store.browse("crossing")] == [identifier]
+    store.grow_reply(reply.id, "late")
+    assert store.message(reply.id).content == "zebra crossing"
+
+
+def test_an_odd_search_or_number_is_answered_not_blamed_on_the_database(store: Conversations) -> None:
+    exchange(store, store.create().id, "Hi", "Hello")
+    assert store.browse("x" * 60_000) == []
+    assert store.browse("ab " * 50_000) == []
+    with pytest.raises(InvalidInputError):
+        store.browse(limit=10**30)
+    with pytest.raises(InvalidInputError):
+        store.message(10**30)

@@ -165,3 +165,15 @@ def test_integrity_errors_are_the_callers_own(path: Path) -> None:
 
 def _root() -> str:
     return str(Path(__file__).parents[3])
+
+
+def test_a_commit_that_fails_leaves_the_connection_usable(path: Path) -> None:
+    database = Database(path)
+    with pytest.raises(sqlite3.IntegrityError), database.transaction() as connection:
+        connection.execute("PRAGMA defer_foreign_keys = ON")  # so that it is the COMMIT that finds the fault
+        connection.execute(
+            "INSERT INTO messages (conversation, role, content, status, created_at) VALUES ('x', 'user', '', 'complete', '')"
+        )
+    with database.transaction() as connection:
+        assert connection.execute("SELECT count(*) FROM messages").fetchone()[0] == 0
+    database.close()

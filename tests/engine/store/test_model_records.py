@@ -67,3 +67,9 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(models: Models
     with pytest.raises(NotFoundError, match="There are: y"):
         models.get("x")
     assert models.find("x") is None
+
+
+def test_a_model_whose_parent_was_removed_meanwhile_is_refused_in_words(models: Models) -> None:
+    with pytest.raises(NotFoundError, match="gone"):
+        models.put(ModelRecord("gone-int4", "onnx", Path("/models/gone-int4"), parent="gone"))
+    assert models.find("gone-int4") is None

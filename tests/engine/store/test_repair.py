@@ -287,3 +287,24 @@ def test_a_database_that_another_program_has_open_is_left_alone(copy: tuple[Path
 def test_there_must_be_a_database(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         repair(tmp_path / "mtntui.db")
+
+
+def test_a_file_cut_off_in_its_header_is_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "mtntui.db"
+    path.write_bytes(b"SQLite format 3\x00\x10")
+    assert repair(path).rows["messages"] == 0
+
+
+def test_messages_that_damage_made_follow_each_other_in_a_circle_are_put_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "mtntui.db"
+    database = Database(path)
+    store = Conversations(database)
+    conversation = store.create().id
+    first, second = (store.add_user_message(conversation, text) for text in ("one", "two"))
+    with database.transaction() as connection:
+        connection.execute("UPDATE messages SET parent = ? WHERE id = ?", (second.id, first.id))
+    database.close()
+    repair(path)
+    database = Database(path)
+    assert [message.content for message in Conversations(database).messages(conversation)] == ["one", "two"]
+    database.close()
