@@ -100,7 +100,8 @@ class Workspace:
         try:
             for folder in (self.home, self.models, self.downloads, self.run, self.log_file.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._prepare_socket_folder()
+            self.host_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.check_socket_folder()
             if not os.access(self.home, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.home))
         except OSError as error:
@@ -110,9 +111,14 @@ class Workspace:
             ) from error
         return self
 
-    def _prepare_socket_folder(self) -> None:
+    def check_socket_folder(self) -> None:
+        """Make sure that nobody else can have put a socket where the host's is looked for.
+
+        Raises:
+            PermissionError: the folder belongs to, or can be written by, another user.
+            FileNotFoundError: it is not there.
+        """
         folder = self.host_socket.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
         if folder != self.run and (status.st_uid != os.getuid() or status.st_mode & 0o077):
             # A folder in the shared temporary directory that others can write to could hold another user's socket.

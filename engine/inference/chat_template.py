@@ -49,12 +49,13 @@ class ChatTemplate:
         """
         if self._template is None:
             return _render_plain(messages)
-        import jinja2
-
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            return self._template.render(messages=turns, add_generation_prompt=True, **self._special_tokens)
-        except (jinja2.TemplateError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            # Without tools and documents there would be "undefined", which to a template is not none.
+            return self._template.render(
+                messages=turns, tools=None, documents=None, add_generation_prompt=True, **self._special_tokens
+            )
+        except Exception as error:  # a template can raise whatever Python's operators and methods of strings do
             if turns and turns[0]["role"] == "system" and len(turns) > 1:
                 return self.render(_fold_system(messages))
             raise InvalidInputError(
@@ -76,7 +77,6 @@ def _render_plain(messages: Sequence[Message]) -> str:
 
 
 def _compile(source: str) -> jinja2.Template:
-    import jinja2
     from jinja2.ext import loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -89,7 +89,7 @@ def _compile(source: str) -> jinja2.Template:
     environment.globals["strftime_now"] = lambda pattern: datetime.now(UTC).astimezone().strftime(pattern)
     try:
         return environment.from_string(source)
-    except jinja2.TemplateError as error:
+    except Exception as error:  # nesting that is too deep for Jinja or Python raises errors of neither's template family
         raise InvalidInputError(
             f"The model's chat template does not parse: {error}.", "Its chat_template.jinja is faulty; use another model."
         ) from error
@@ -112,9 +112,15 @@ def _generation_tag() -> type[jinja2.ext.Extension]:
     return Generation
 
 
-def _tojson(value: Any, ensure_ascii: bool = False, indent: int | None = None) -> str:
+def _tojson(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
     # Jinja's own filter escapes for HTML, which no model was trained on.
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _raise(message: str) -> None:
@@ -128,11 +134,20 @@ def load_chat_template(folder: Path) -> ChatTemplate:
 
     Args:
         folder: holds `tokenizer_config.json` and perhaps `chat_template.jinja`.
+
+    Raises:
+        InvalidInputError: one of them cannot be read, or the template does not parse.
     """
     config_file = folder / "tokenizer_config.json"
-    config: dict[str, Any] = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
     template_file = folder / "chat_template.jinja"
-    source = template_file.read_text(encoding="utf-8") if template_file.exists() else _from_config(config)
+    path = config_file
+    try:
+        config: dict[str, Any] = dict(json.loads(config_file.read_text(encoding="utf-8"))) if config_file.exists() else {}
+        source = _from_config(config)
+        path = template_file
+        source = template_file.read_text(encoding="utf-8") if template_file.exists() else source
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidInputError(f"{path} cannot be used: {error}.", "Build or fetch the model again.") from error
     tokens = {name: _token_text(config.get(name)) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
     return ChatTemplate(source, {name: text for name, text in tokens.items() if text is not None})
 

@@ -138,19 +138,36 @@ class HostClient:
                 await writer.wait_closed()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        path = str(self._workspace.host_socket)
         try:
-            reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
-            greeting = json.loads(await asyncio.wait_for(reader.readline(), _GREETING_SECONDS) or b"{}")
+            self._workspace.check_socket_folder()
+            reader, writer = await asyncio.open_unix_connection(self._workspace.host_socket, limit=LONGEST_LINE)
         except (FileNotFoundError, NotADirectoryError, ConnectionError) as error:
             raise HostAbsentError("No inference host runs.", "It starts with the next message.") from error
+        except OSError as error:
+            raise HostError(
+                f"The inference host cannot be reached at {self._workspace.host_socket}: {error.strerror or error}.",
+                "Mend the folder's permissions, or set MTNTUI_HOME to a folder of yours with a shorter path.",
+            ) from error
+        try:
+            return await self._greeted(reader, writer)
+        except BaseException:
+            writer.close()
+            raise
+
+    async def _greeted(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The connection, once a host of our own version has said hello."""
+        try:
+            greeting = json.loads(await asyncio.wait_for(reader.readline(), _GREETING_SECONDS) or b"{}")
+        except ConnectionError as error:
+            raise HostAbsentError("The inference host is ending.", "Try again.") from error
         except TimeoutError as error:
             raise HostError("The inference host does not answer.", "Run `mtntui host stop`, or kill its process.") from error
         if not greeting:
             raise HostAbsentError("The inference host is ending.", "Try again.")
         if greeting.get("protocol") != PROTOCOL or greeting.get("version") != __version__:
             writer.write(line({"op": "shut_down"}))
-            writer.close()
             raise HostAbsentError(
                 f"The inference host that ran is of another version ({greeting.get('version')}).", "It was ended; try again."
             )
@@ -185,7 +202,8 @@ class HostClient:
         with self._workspace.host_log.open("ab") as log:
             # Kept, so that its end is noticed here and leaves no zombie.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "engine.inference.host", str(self._workspace.home)],
+                # -P: -m would look for every module in the workspace first, where files of models and other programs lie.
+                [sys.executable, "-P", "-m", "engine.inference.host", str(self._workspace.home)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

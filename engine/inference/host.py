@@ -41,6 +41,7 @@ LOCK_HELD = 75
 """Exit status when another host of this workspace runs already."""
 
 _BETWEEN_IDLE_CHECKS = 1.0
+_LAST_WORDS_SECONDS = 5.0
 
 
 class Host:
@@ -118,8 +119,9 @@ class Host:
             writer.write(line(error_to_dict(trouble)))
         finally:
             self._connections -= 1
-            with suppress(ConnectionError):
-                await writer.drain()
+            # A client that was put to sleep (Ctrl-Z) takes nothing; it must not keep the host from ending.
+            with suppress(ConnectionError, TimeoutError):
+                await asyncio.wait_for(writer.drain(), _LAST_WORDS_SECONDS)
             writer.close()
 
     async def _answer(self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -176,10 +178,6 @@ class Host:
         worker.submit(task)
         try:
             await self._pass_on(broadcast, reader, writer)
-        except EngineError:
-            if worker.trouble:
-                self._pool.discard(worker)
-            raise
         finally:
             if request.reply is None and not broadcast.heard:
                 task.cancelled.set()
@@ -219,7 +217,6 @@ class Host:
         worker = self._pool.worker(model)
         await asyncio.to_thread(worker.settled.wait)
         if worker.trouble:
-            self._pool.discard(worker)
             raise worker.trouble
 
     def _status(self) -> HostStatus:
@@ -251,8 +248,10 @@ def _resident_bytes() -> int:
 def _log(text: str) -> None:
     from engine.store.database import now
 
-    sys.stderr.write(f"{now()} {text}\n")
-    sys.stderr.flush()
+    # The log may be on a full disk; what was to be logged is said to the client as well, and the models go on.
+    with suppress(OSError):
+        sys.stderr.write(f"{now()} {text}\n")
+        sys.stderr.flush()
 
 
 def _lock(path: Path) -> bool:

@@ -44,7 +44,11 @@ class ModelPool:
                 f"The files of {record.name} are gone from {record.path}.", f"Fetch it again with `mtntui models pull {name}`."
             )
         key = (record.name, record.created_at)  # a model that was built anew is loaded anew
-        worker = self._workers.pop(key, None) or ModelWorker(record.name, record.path, self._threads, self._log)
+        worker = self._workers.pop(key, None)
+        if worker is not None and worker.trouble:  # what kept it from loading may be mended by now
+            worker.close()
+            worker = None
+        worker = worker or ModelWorker(record.name, record.path, self._threads, self._log)
         self._workers[key] = worker  # the last one is the one used last
         self._evict(worker)
         return worker
@@ -52,11 +56,6 @@ class ModelPool:
     def unload(self, name: str) -> None:
         """Forget a model; what it is doing is finished first."""
         for key in [key for key in self._workers if key[0] == name]:
-            self._workers.pop(key).close()
-
-    def discard(self, worker: ModelWorker) -> None:
-        """Forget a worker whose model could not be loaded, so that the next request tries again."""
-        for key in [key for key, kept in self._workers.items() if kept is worker]:
             self._workers.pop(key).close()
 
     def _evict(self, wanted: ModelWorker) -> None:

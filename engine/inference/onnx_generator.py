@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from engine.errors import InvalidInputError
 from engine.inference.chat_template import load_chat_template
 from engine.inference.context import Fitted, defused, fit
 from engine.inference.graph import Graph, KeyValueCache
@@ -168,6 +169,8 @@ class OnnxGenerator:
             render=self._template.render,
             encode=self._encode,
         )
+        if not prompt.ids:
+            raise InvalidInputError("The model's chat template made an empty prompt.", "Use another model.")
         room = self.context_length - len(prompt.ids)
         return _Reply(
             request=request,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from engine.inference.types import SamplingParameters
+
+# Below this a temperature is greedy; as a float32 it would become 0 in the end, and 0 / 0 is NaN.
+_COLDEST = 1e-30
 
 
 class Sampler:
@@ -41,15 +45,17 @@ class Sampler:
             logits: float32 of shape [vocabulary]; changed in place.
 
         Raises:
-            EngineError: a logit is NaN, so the model or its conversion is broken.
+            EngineError: a logit is NaN or infinite, so the model or its conversion is broken.
         """
         parameters = self._parameters
         if parameters.repetition_penalty != 1:
             self._penalise(logits)
         best = int(logits.argmax())
-        if logits[best] != logits[best]:  # argmax returns the first NaN, if there is one
-            raise EngineError("The model computed no numbers (NaN) for the next token.", "Build or fetch it again.")
-        token = best if parameters.temperature == 0 else self._sample(logits, float(logits[best]))
+        if not isfinite(logits[best]):  # argmax returns the first NaN, if there is one
+            raise EngineError(
+                "The model computed no usable numbers (NaN or infinite) for the next token.", "Build or fetch it again."
+            )
+        token = best if parameters.temperature < _COLDEST else self._sample(logits, float(logits[best]))
         if parameters.repetition_penalty != 1 and not self._said[token]:
             self._remember(token)
         return token

@@ -61,9 +61,11 @@ class SamplingParameters:
             value = getattr(self, name)
             if value is None and name == "seed":
                 continue
-            if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-                raise InvalidInputError(f"`{name}` is {value!r}.", f"It takes {low:g} to {high:g}.")
-        if any(not isinstance(text, str) or not text for text in self.stop):
+            kinds = int if name in {"max_new_tokens", "top_k", "seed"} else int | float
+            if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+                what = "a whole number of " if kinds is int else ""
+                raise InvalidInputError(f"`{name}` is {value!r}.", f"It takes {what}{low:g} to {high:g}.")
+        if isinstance(self.stop, str) or any(not isinstance(text, str) or not text for text in self.stop):
             raise InvalidInputError(f"`stop` is {self.stop!r}.", "It takes strings of at least one character.")
 
     def as_dict(self) -> dict[str, Any]:

@@ -60,3 +60,36 @@ def test_generation_tags_loop_controls_and_tojson_work():
         "{% generation %}{{ m.content | tojson }}{% endgeneration %}{% endfor %}{{ bos_token }}"
     )
     assert ChatTemplate(source, {"bos_token": "<s>"}).render(TALK) == '"Hi."<s>'
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{{ 1 / 0 }}", "{{ '{a}'.format() }}", "{{ '{}'.format() }}", "{{ 'x'.encode('nonsense') }}", "{{ '%999999999999d' % 1 }}"],
+)
+def test_whatever_a_template_raises_is_said_in_words(source):
+    with pytest.raises(InvalidInputError, match="chat template failed"):
+        ChatTemplate(source).render(TALK)
+
+
+@pytest.mark.parametrize("source", ["{% if true %}" * 120 + "{% endif %}" * 120, "{{" + "(" * 3000 + "1" + ")" * 3000 + "}}"])
+def test_a_template_nested_too_deeply_does_not_parse(source):
+    with pytest.raises(InvalidInputError, match="does not parse"):
+        ChatTemplate(source)
+
+
+def test_tools_and_documents_are_none_as_in_transformers():
+    source = "{% if tools is not none or documents is not none %}tools{% endif %}{{ messages | tojson(separators=(',', ':')) }}"
+    assert ChatTemplate(source).render([Message("user", "Hi")]) == '[{"role":"user","content":"Hi"}]'
+
+
+@pytest.mark.parametrize("config", ["{", "[1]", '{"chat_template": ["x"]}', "[" * 100_000])
+def test_a_broken_tokenizer_config_names_the_file(tmp_path, config):
+    (tmp_path / "tokenizer_config.json").write_text(config)
+    with pytest.raises(InvalidInputError, match=r"tokenizer_config\.json"):
+        load_chat_template(tmp_path)
+
+
+def test_a_template_that_is_no_text_names_the_file(tmp_path):
+    (tmp_path / "chat_template.jinja").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInputError, match=r"chat_template\.jinja"):
+        load_chat_template(tmp_path)

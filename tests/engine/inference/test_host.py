@@ -1,19 +1,23 @@
 """The inference host as a real process: shared, cancelled, killed, replaced; every reply's text is in the store."""
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tiny_models import tiny_graph
 
 from engine.chat.session import Chat
-from engine.errors import HostError, NotFoundError, PromptTooLongError
+from engine.errors import HostError, InvalidInputError, NotFoundError, PromptTooLongError
 from engine.inference.client import HostClient
 from engine.inference.types import Finished, GenerationRequest, Message, SamplingParameters, Started, TextDelta
 from engine.settings import InferenceSettings, Settings
@@ -152,7 +156,9 @@ async def test_a_killed_host_loses_at_most_a_second_and_the_next_one_starts_by_i
         os.kill((await client.status()).pid, signal.SIGKILL)
     database = Database(settings.workspace.database)
     after = Chat(database, HostClient(settings))
-    assert await after.settle() == 1
+    with pytest.raises(NotFoundError):
+        async for _ in after.resume(exchange.reply.id):
+            pass
     stored = after.conversations.message(exchange.reply.id)
     assert stored.status == "interrupted"
     assert stored.content.startswith(a_second_ago)
@@ -291,3 +297,70 @@ async def test_nonsense_on_the_socket_harms_nobody(workspace, settings):
         await reader.read()
         writer.close()
     assert (await client.status()).active == 0
+
+
+async def test_a_client_that_takes_nothing_does_not_keep_the_host_from_ending(workspace, settings):
+    _, client = workspace
+    await client.load("tiny")
+    _, deaf = await asyncio.open_unix_connection(settings.workspace.host_socket, limit=1)
+    deaf.write(json.dumps({"op": "x" * 2_000_000}).encode() + b"\n")  # the answer repeats it, more than a socket holds
+    await deaf.drain()
+    assert await client.shut_down()
+    deaf.close()
+
+
+async def test_modules_in_the_workspace_are_not_the_hosts(workspace, settings):
+    (settings.workspace.home / "json.py").write_text("raise SystemExit('not yours')")
+    _, client = workspace
+    await client.load("tiny")
+    assert (await client.status()).loaded == ["tiny"]
+
+
+async def test_a_socket_that_somebody_else_could_have_made_is_not_spoken_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    client = HostClient(Settings(home=str(tmp_path / ("h" * 200))))
+    path = client._workspace.host_socket
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+    spoken_to = asyncio.Event()
+    async with await asyncio.start_unix_server(lambda *_: spoken_to.set(), path):
+        with pytest.raises(HostError, match="private"):
+            await client.status()
+        with pytest.raises(HostError, match="private"):
+            await client.load("tiny")
+        assert not spoken_to.is_set()
+
+
+def host_with_a_full_log(home):
+    with Path("/dev/full").open("wb") as full:
+        return subprocess.Popen([sys.executable, "-m", "engine.inference.host", home], stderr=full)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+async def test_a_log_on_a_full_disk_does_not_stop_the_host(workspace, settings):
+    _, client = workspace
+    process = host_with_a_full_log(settings.home)
+    async with asyncio.timeout(20):
+        while await client.status() is None:
+            assert process.poll() is None
+            await asyncio.sleep(0.05)
+    await client.load("tiny")
+    assert (await client.status()).pid == process.pid
+    await client.shut_down()
+    process.wait(20)
+
+
+async def test_a_model_that_could_not_be_loaded_is_tried_again(workspace, settings, long_graph, tmp_path):
+    _, client = workspace
+    database = Database(settings.workspace.database)
+    folder = tmp_path / "broken"
+    shutil.copytree(long_graph, folder)
+    (folder / "tokenizer_config.json").write_text("{")
+    Models(database).put(ModelRecord("broken", "onnx", folder))
+    database.close()
+    for _ in range(2):
+        with pytest.raises(InvalidInputError, match=r"tokenizer_config\.json"):
+            await client.load("broken")
+    shutil.copy(long_graph / "tokenizer_config.json", folder)
+    await client.load("broken")
+    assert (await client.status()).loaded == ["broken"]

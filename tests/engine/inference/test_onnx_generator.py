@@ -1,5 +1,7 @@
 """The generator over a real (tiny, random) graph: what is reused, batched or interleaved never changes what comes out."""
 
+import shutil
+
 import numpy as np
 import pytest
 from tiny_models import tiny_graph, tiny_weights
@@ -33,6 +35,14 @@ def finished(generator, *texts, **options):
 
 def started(generator, *texts, **options):
     return next(iter(list(generator.stream(request(*texts, **options)))))
+
+
+def test_a_template_that_says_nothing_is_named(folder, tmp_path):
+    silent = tmp_path / "silent"
+    shutil.copytree(folder, silent)
+    (silent / "chat_template.jinja").write_text("{# nothing #}")
+    with pytest.raises(InvalidInputError, match="empty prompt"):
+        finished(OnnxGenerator(silent, threads=1), "Hi")
 
 
 def test_greedy_tokens_are_those_of_torch(folder, generator, tmp_path):

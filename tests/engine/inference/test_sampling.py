@@ -96,6 +96,24 @@ def test_nan_is_an_error_and_not_a_token():
         Sampler(SamplingParameters(temperature=0), [], 8).choose(logits)
 
 
+def test_an_infinite_logit_is_an_error_and_not_a_crash():
+    logits = np.array([1, np.inf, 2, 0], dtype=np.float32)
+    with pytest.raises(EngineError, match="infinite"):
+        Sampler(SamplingParameters(temperature=1), [], 4).choose(logits)
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-300, 1e-40, 1e-20])
+def test_a_tiny_temperature_is_greedy(temperature):
+    logits = np.array([1, 5, 2, 0], dtype=np.float32)
+    assert Sampler(SamplingParameters(temperature=temperature, top_p=1), [], 4).choose(logits) == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("seed", 1.5), ("top_k", 2.5), ("max_new_tokens", 1.5), ("stop", "abc")])
+def test_parameters_of_the_wrong_kind_name_field_and_value(field, value):
+    with pytest.raises(InvalidInputError, match=rf"`{field}` is '?{value}"):
+        SamplingParameters(**{field: value})
+
+
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60), st.floats(0, 1))
 @settings(max_examples=300, deadline=None)
 def test_nucleus_is_the_smallest_set_with_enough_weight(weights, top_p):
