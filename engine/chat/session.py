@@ -13,6 +13,9 @@ from engine.settings import ChatSettings
 from engine.store.conversations import Conversations, Status, StoredMessage
 from engine.store.database import Database
 
+# Longer than a host takes to start.
+_FRESH_SECONDS = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -98,9 +101,12 @@ class Chat:
         await self._client.stop(reply)
 
     async def settle(self) -> int:
-        """Mark replies that say they are being written, though no host writes them, as interrupted; returns how many."""
+        """Mark replies that say they are being written, though no host writes them, as interrupted; returns how many.
+
+        One that was begun a moment ago is left alone: another terminal may be starting the host for it. `resume` tells.
+        """
         status = await self._client.status()
-        return self.conversations.mark_interrupted(tuple(status.replies) if status else ())
+        return self.conversations.mark_interrupted(tuple(status.replies) if status else (), older_than=_FRESH_SECONDS)
 
     async def _kept(
         self, reply: int, events: AsyncGenerator[Event, None], *, lost: type[EngineError] | tuple[type[EngineError], ...]

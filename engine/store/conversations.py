@@ -225,16 +225,20 @@ class Conversations:
                 ),
             )
 
-    def mark_interrupted(self, alive: tuple[int, ...] = ()) -> int:
+    def mark_interrupted(self, alive: tuple[int, ...] = (), *, older_than: float = 0) -> int:
         """Mark replies that still say "streaming" though nobody writes them any more; returns how many.
 
         Args:
             alive: replies that are being written.
+            older_than: spare what was begun in the last so many seconds; its writer may be about to take it up.
         """
         marks = ", ".join("?" * len(alive))
-        sql = f"UPDATE messages SET status = 'interrupted', completed_at = ? WHERE status = 'streaming' AND id NOT IN ({marks})"
+        sql = (
+            "UPDATE messages SET status = 'interrupted', completed_at = ?"
+            f" WHERE status = 'streaming' AND created_at <= ? AND id NOT IN ({marks})"
+        )
         with self._database.transaction() as connection:
-            cursor = connection.execute(sql, (now(), *alive))
+            cursor = connection.execute(sql, (now(), now(ago=older_than), *alive))
             return cursor.rowcount
 
     def message(self, identifier: int) -> StoredMessage:

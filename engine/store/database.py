@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engine.errors import InvalidInputError, StorageError
@@ -19,9 +19,9 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 10
 
 
-def now() -> str:
-    """The time as records keep it: ISO 8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def now(*, ago: float = 0) -> str:
+    """The time, or that of some seconds ago, as records keep it: ISO 8601 in UTC, to the millisecond."""
+    return (datetime.now(UTC) - timedelta(seconds=ago)).isoformat(timespec="milliseconds")
 
 
 class Database:

@@ -123,6 +123,8 @@ class ChatScreen(Screen[None]):
         self.first_model = FirstModel(self)
         self._watch = StoreWatch(services.database)
         self.arrived = False
+        self._new_early = False
+        self._sent_early: list[str] = []
 
     def compose(self) -> ComposeResult:
         """The list beside the column of transcript, prompt and status; the keys below."""
@@ -158,7 +160,7 @@ class ChatScreen(Screen[None]):
         self.call_after_refresh(self.set_timer, _FIRST_PAINT_SECONDS, self._arrive)
 
     def _arrive(self) -> None:
-        self.guard(self._fill(), "open")
+        self.guard(self._fill(), "arrive")
         self.set_interval(_POLL_SECONDS, self._poll)
 
     async def _fill(self) -> None:
@@ -167,8 +169,22 @@ class ChatScreen(Screen[None]):
             await self.desk.arrive(self._first)
         finally:
             self.arrived = True
+            await self._catch_up_with_hands()
             gc.freeze()  # What start-up made stays; it need not be looked at again.
             gc.enable()
+
+    async def _catch_up_with_hands(self) -> None:
+        """Do what was asked for while the store was still being read."""
+        text = self.prompt.text
+        if self._new_early:
+            opening = self.desk.open_new()
+            self.prompt.put(text)
+            await opening
+        for early in self._sent_early:
+            if self.desk.model and early is self._sent_early[0]:
+                self.guard(self._send(early), "reply", exclusive=False)
+            else:
+                self.prompt.put_back(early)
 
     def _poll(self) -> None:
         try:
@@ -206,7 +222,11 @@ class ChatScreen(Screen[None]):
     @on(Prompt.Submitted)
     def _submitted(self, event: Prompt.Submitted) -> None:
         event.stop()
-        if not self.desk.model:
+        if not self.arrived:
+            if event.text.strip():
+                self.prompt.sent(event.text)
+                self._sent_early.append(event.text)
+        elif not self.desk.model:
             self.first_model.start()
         elif self.replying.reply is not None:
             self.app.say("A reply is being written. Esc stops it; your message stays in the prompt.", timeout=3)
@@ -275,7 +295,10 @@ class ChatScreen(Screen[None]):
 
     def action_new(self) -> None:
         """Begin a new conversation."""
-        self.guard(self.desk.open_new(), "open")
+        if self.arrived:
+            self.guard(self.desk.open_new(), "open")
+        else:
+            self._new_early = True
         self.prompt.focus()
 
     def action_toggle_list(self) -> None:

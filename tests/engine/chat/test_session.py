@@ -6,17 +6,26 @@ from engine.chat.session import Chat, parameters_from, prompt_messages
 from engine.inference.client import HostClient
 from engine.inference.types import Message, SamplingParameters
 from engine.settings import ChatSettings, Settings
-from engine.store.database import Database
+from engine.store.database import Database, now
 
 PARAMETERS = SamplingParameters(temperature=0, seed=3, stop=("END",))
 
 
 @pytest.fixture
-def chat(tmp_path):
-    settings = Settings(home=str(tmp_path / "home"))
+def settings(tmp_path):
+    return Settings(home=str(tmp_path / "home"))
+
+
+@pytest.fixture
+def database(settings):
     database = Database(settings.workspace.prepare().database)
-    yield Chat(database, HostClient(settings))
+    yield database
     database.close()
+
+
+@pytest.fixture
+def chat(settings, database):
+    return Chat(database, HostClient(settings))
 
 
 @pytest.fixture
@@ -78,9 +87,12 @@ def test_another_reply_is_a_branch_and_the_first_one_stays(chat, conversation):
     assert again == [Message("user", "question")]
 
 
-async def test_settling_without_a_host_marks_what_nobody_writes(chat, conversation):
+async def test_settling_without_a_host_marks_what_nobody_writes(chat, conversation, database):
     made = chat.send(conversation, "Hello", model="m", parameters=PARAMETERS)
     chat.conversations.grow_reply(made.reply.id, "part of a zebra")
+    assert await chat.settle() == 0, "it was begun a moment ago: a host may be starting for it"
+    with database.transaction() as connection:
+        connection.execute("UPDATE messages SET created_at = ?", (now(ago=60),))
     assert await chat.settle() == 1
     stored = chat.conversations.message(made.reply.id)
     assert (stored.status, stored.content) == ("interrupted", "part of a zebra")
