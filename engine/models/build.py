@@ -9,7 +9,7 @@ from typing import Any
 from engine.errors import InvalidInputError, NotFoundError
 from engine.models.child import run_worker
 from engine.models.records import claim_name, files_of, state_of
-from engine.models.staging import check_name, discard, discard_staged, finish, model_lock, require_space, staging_folder, tidy
+from engine.models.staging import discard, discard_staged, finish, model_lock, require_space, staging_folder, tidy
 from engine.models.weights import architecture_of, buildable_architectures, check_config
 from engine.progress import Reporter
 from engine.store.database import Database
@@ -43,7 +43,7 @@ def build(name: str, workspace: Workspace, database: Database, reporter: Reporte
     if precision not in PRECISIONS:
         raise InvalidInputError(f"The precision is {precision!r}.", f"It can be {', '.join(PRECISIONS)}.")
     weights = _weights(name, database)
-    graph_name = check_name(f"{name}-{precision}")
+    graph_name = f"{name}-{precision}"  # a few letters longer than `check_name` allows perhaps, or long names had no graph
     tidy(workspace)
     with model_lock(workspace, graph_name, reporter):
         existing = Models(database).find(graph_name)
@@ -66,7 +66,12 @@ def build(name: str, workspace: Workspace, database: Database, reporter: Reporte
         except BaseException:
             discard_staged(workspace, graph_name)
             raise
-        return _put_graph(finish(workspace, graph_name), weights, precision, facts, database)
+        folder = finish(workspace, graph_name)
+        try:
+            return _put_graph(folder, weights, precision, facts, database)
+        except NotFoundError:  # the weights were removed meanwhile
+            discard(workspace, folder)
+            raise
 
 
 def _put_graph(folder: Path, weights: ModelRecord, precision: str, facts: dict[str, Any], database: Database) -> ModelRecord:

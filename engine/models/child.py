@@ -129,7 +129,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _signal_group(group: int, number: signal.Signals) -> None:
     try:
         os.killpg(group, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # macOS refuses, with the latter, a group of which only zombies are left
         return
 
 

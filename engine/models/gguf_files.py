@@ -50,8 +50,10 @@ def read_gguf(path: Path) -> GgufSummary:
     try:
         with path.open("rb") as file:
             return _read(file, path)
-    except (struct.error, UnicodeDecodeError, EOFError, KeyError, OverflowError, ValueError, RecursionError) as error:
+    except (struct.error, UnicodeDecodeError, EOFError, KeyError, OverflowError, ValueError, TypeError, RecursionError) as error:
         raise _broken(path, "its header is cut off or makes no sense") from error
+    except OSError as error:
+        raise InvalidInputError(f"{path} cannot be read: {error.strerror or error}.", "Mend its permissions.") from error
 
 
 def _read(file: BinaryIO, path: Path) -> GgufSummary:

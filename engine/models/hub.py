@@ -22,7 +22,7 @@ from engine.models.errors import DownloadError
 from engine.models.web import host_of, open_url, unreachable
 from engine.progress import Reporter
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _LARGEST_ANSWER = 64 << 20
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
@@ -118,7 +118,7 @@ class Hub:
                 answer = json.loads(response.read(_LARGEST_ANSWER))
             except (OSError, http.client.HTTPException) as error:
                 raise unreachable(url, error) from error
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 # A sign-in page of a hotel's network is an answer too, but not the Hub's.
                 raise DownloadError(
                     f"{self.host} did not answer as the Hub does.",
@@ -177,15 +177,16 @@ def _repository(answer: dict[str, Any]) -> HubRepository:
         for entry in answer["siblings"]:
             lfs = entry.get("lfs") or {}
             path = str(safe_path(str(entry["rfilename"])))
-            files[path] = HubFile(path, entry.get("size", lfs.get("size")), lfs.get("sha256", ""), entry.get("blobId", ""))
-        name, commit = str(answer["id"]), str(answer["sha"])
-    except (KeyError, TypeError, AttributeError) as error:
+            size = entry.get("size", lfs.get("size"))
+            size = None if size is None else int(size)
+            files[path] = HubFile(path, size, str(lfs.get("sha256") or ""), str(entry.get("blobId") or ""))
+        name, commit, card = str(answer["id"]), str(answer["sha"]), dict(answer.get("cardData") or {})
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DownloadError(
             "The Hub's answer cannot be understood.", "Check HF_ENDPOINT, or update mtntui.", reason="no Hub answers there"
         ) from error
     if not _REPOSITORY.fullmatch(name) or not re.fullmatch(r"[0-9a-f]{7,64}", commit):
         raise InvalidInputError(f"The Hub names an odd repository or revision: {name!r}, {commit!r}.", "Check HF_ENDPOINT.")
-    card = answer.get("cardData") or {}
     licence = card.get("license_name") if card.get("license") == "other" else card.get("license")
     return HubRepository(name, commit, files, licence if isinstance(licence, str) else "")
 

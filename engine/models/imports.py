@@ -227,5 +227,6 @@ def _drop_code_references(folder: Path, reporter: Reporter) -> None:
             continue
         with storage_errors(path):
             path.unlink()  # it may be a link to the original
-            path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            # Escaped to ASCII: JSON can hold lone surrogates, UTF-8 cannot.
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="ascii")
         reporter.log(f"{name}: the reference to the author's own code was taken out; transformers knows this model")

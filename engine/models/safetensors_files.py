@@ -63,7 +63,7 @@ def weight_files(folder: Path) -> tuple[str, ...]:
         return names
     if (folder / SINGLE).is_file():
         return (SINGLE,)
-    return tuple(sorted(path.name for path in folder.glob("*.safetensors") if "adapter" not in path.name))
+    return tuple(sorted(path.name for path in folder.glob("*.safetensors") if path.is_file() and "adapter" not in path.name))
 
 
 def shards_of(index: dict[str, Any], name: str) -> tuple[str, ...]:
@@ -122,6 +122,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def _end_of(tensor: dict[str, Any]) -> int:
+    """Where a tensor's bytes end; raises ValueError where its description contradicts itself."""
+    begin, end = tensor["data_offsets"]
+    shape, kind = tensor["shape"], tensor["dtype"]
+    if not isinstance(kind, str) or not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
+        raise ValueError("no tensor")
+    # No type of the format takes less than four bits, so a shape cannot claim more than this.
+    if math.prod(shape) > 2 * (end - begin):
+        raise ValueError("more weights than bytes")
+    return int(end)
+
+
 def _header(path: Path) -> dict[str, dict[str, Any]]:
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -131,10 +143,7 @@ def _header(path: Path) -> dict[str, dict[str, Any]]:
         try:
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
-            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
-            for tensor in header.values():
-                math.prod(tensor["shape"])
-                str(tensor["dtype"])
+            end = max((_end_of(tensor) for tensor in header.values()), default=0)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
             raise _broken(path, "its header makes no sense") from error
     if size != 8 + length + end:

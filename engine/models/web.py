@@ -51,8 +51,8 @@ def open_url(url: str, headers: dict[str, str] | None = None, *, timeout: float)
         DownloadError: no answer, or one that is an error; `status` tells which.
         InvalidInputError: `url` is neither http nor https.
     """
-    if urllib.parse.urlsplit(url).scheme not in {"http", "https"}:
-        raise InvalidInputError(f"{url} is no web address.", "It must begin with https:// or http://.")
+    if urllib.parse.urlsplit(url).scheme not in {"http", "https"} or not url.isascii():
+        raise InvalidInputError(f"{without_secrets(url)} is no web address.", "It must begin with https:// or http://.")
     request = urllib.request.Request(url, headers={"User-Agent": f"mtntui/{__version__}"} | (headers or {}))  # noqa: S310
     opener = urllib.request.build_opener(_Redirects)
     try:
@@ -85,6 +85,10 @@ def explain(error: BaseException) -> str:
     for kinds, words in _REASONS:
         if isinstance(error, kinds):
             return words
+    if isinstance(error, http.client.InvalidURL):
+        return (
+            "its address cannot be used (user names and passwords in it are not supported)"  # its own words repeat the password
+        )
     if isinstance(error, ssl.SSLError):
         return f"its certificate or encryption was refused ({error.reason or error})"
     return (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__

@@ -18,6 +18,7 @@ PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
 _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len", "seq_length")
+_LONGEST = 1 << 31  # tokens
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
@@ -121,7 +122,7 @@ def context_length(config: dict[str, Any]) -> int | None:
     inner = config.get("text_config")
     if isinstance(inner, dict):
         config = config | inner
-    lengths = [config[key] for key in _LENGTH_KEYS if isinstance(config.get(key), int)]
+    lengths = [config[key] for key in _LENGTH_KEYS if _is_length(config.get(key))]
     if not lengths:
         return None
     length: int = lengths[0]
@@ -129,12 +130,17 @@ def context_length(config: dict[str, Any]) -> int | None:
     if not isinstance(scaling, dict):
         return length
     kind, factor = scaling.get("rope_type", scaling.get("type")), scaling.get("factor")
-    if not isinstance(factor, int | float) or kind not in {"yarn", "linear", "dynamic"}:
+    if not isinstance(factor, int | float) or not 0 < factor < _LONGEST or kind not in ("yarn", "linear", "dynamic"):
         return length  # "llama3" and "longrope" give the scaled length as max_position_embeddings
     original = scaling.get("original_max_position_embeddings")
-    if isinstance(original, int):
+    if isinstance(original, int) and _is_length(original):
         return max(length, int(original * factor))
     return int(length * factor)
+
+
+def _is_length(value: Any) -> bool:
+    """Whether a configuration's value can be a number of tokens: some write 10^30 for "no limit"."""
+    return type(value) is int and 0 < value < _LONGEST
 
 
 def licence_from_card(card: Path) -> str:

@@ -63,7 +63,10 @@ def main() -> int:
         return 1
     except OSError as error:
         traceback.print_exc()
-        pipe.send("error", code="storage", message=f"The files could not be written: {error}.", hint="Check the disk.")
+        if error.errno is None:  # no word of the system's: transformers raises bare OSErrors about files it does not understand
+            pipe.send("error", code="invalid", message=f"The model cannot be read: {error}.", hint="Use another version of it.")
+        else:
+            pipe.send("error", code="storage", message=f"The files could not be written: {error}.", hint="Check the disk.")
         return 1
     pipe.send("done", result=result or {})
     return 0

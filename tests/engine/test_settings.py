@@ -122,3 +122,21 @@ def test_every_default_is_a_value_that_is_taken(tmp_path: Path) -> None:
     assert load(tmp_path, "\n".join(lines)) == Settings()
     chat = Settings().chat
     SamplingParameters(chat.max_new_tokens, chat.temperature, chat.top_p, chat.top_k, chat.repetition_penalty)
+
+
+def test_a_number_without_end_is_no_whole_number(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="max_new_tokens"):
+        load(tmp_path, "[chat]\nmax_new_tokens = inf\n")
+
+
+@pytest.mark.parametrize("home", ["~nosuchuser/mtntui", "a\\u0000b"])
+def test_a_home_that_is_no_path_is_named(tmp_path: Path, home: str) -> None:
+    settings = load(tmp_path, f'home = "{home}"')
+    with pytest.raises(InvalidInputError, match="is no folder"):
+        _ = settings.workspace
+
+
+def test_the_home_of_nobody_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MTNTUI_HOME", "~nosuchuser/mtntui")
+    with pytest.raises(InvalidInputError, match="~nosuchuser"):
+        load_settings()

@@ -24,6 +24,7 @@ from engine.models.describe import describe
 from engine.models.errors import StoppedError
 from engine.models.remove import remove
 from engine.models.staging import model_lock, require_space
+from engine.progress import Progress
 from engine.store.models import ModelRecord
 
 ROOT = Path(engine.__file__).parents[1]
@@ -261,3 +262,22 @@ def test_a_description_has_lineage_children_and_files(place: ModelWorkspace, tmp
     assert (graph["lineage"], graph["state"], graph["files"]) == (["tiny-int4", "tiny"], "missing", [])
     with pytest.raises(NotFoundError):
         describe("nix", place.database)
+
+
+@pytest.mark.slow
+def test_weights_removed_while_their_graph_is_built_are_said_and_the_longest_name_has_a_graph(
+    place: ModelWorkspace, tmp_path: Path
+) -> None:
+    class Removing(Remembered):
+        def progress(self, progress: Progress) -> None:
+            super().progress(progress)
+            if progress.phase == "trying the graph" and place.models.find(name):
+                place.models.remove(name)
+
+    name = "n" * 80
+    record = add(tiny_weights(tmp_path / "tiny"), place.workspace, place.database, Remembered(), name=name)
+    with pytest.raises(NotFoundError, match="not on record any more"):
+        build(name, place.workspace, place.database, Removing())
+    assert place.model_folders() == {name}
+    place.models.put(record)
+    assert build(name, place.workspace, place.database, Remembered()).name == f"{name}-int4"

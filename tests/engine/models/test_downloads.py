@@ -10,9 +10,10 @@ import pytest
 from hub_server import HubServer
 from model_workspace import Remembered
 
-from engine.errors import InvalidInputError, NotFoundError, StorageError
+from engine.errors import EngineError, InvalidInputError, NotFoundError, StorageError
 from engine.models.downloads import Wanted, byte_progress, download, file_digest
 from engine.models.errors import DownloadError, StoppedError
+from engine.models.web import open_url
 
 DATA = os.urandom(3_000_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -141,3 +142,15 @@ def test_a_full_disk_is_a_storage_error(server: HubServer, tmp_path: Path) -> No
 def test_git_hashes_are_those_of_git(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("hello\n")
     assert file_digest(tmp_path / "x", "git") == "ce013625030ba8dba906f756967f9e9ca394464a"  # git hash-object
+
+
+def test_a_password_in_an_address_is_in_no_error(tmp_path: Path) -> None:
+    for url in ("http://user:hunter2@127.0.0.1/x", "https://user:hunter2@127.0.0.1/x", "ftp://user:hunter2@127.0.0.1/x"):
+        with pytest.raises(EngineError) as caught:
+            open_url(url, timeout=1)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_an_address_that_is_no_ascii_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="no web address"):
+        open_url("http://127.0.0.1/modèle", timeout=1)

@@ -1,6 +1,7 @@
 """What a folder of weights is, or why it is refused; read without loading anything."""
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,29 @@ def empty(folder: Path) -> None:
 def cut(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
+
+
+def pipe(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    os.mkfifo(folder / "other.safetensors")  # opening it would wait for ever
+
+
+def header(folder: Path, **changes: Any) -> None:
+    tensor = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]} | changes
+    text = json.dumps({"a": tensor}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"1234")
+
+
+def claims_too_much(folder: Path) -> None:
+    header(folder, shape=[1 << 62, 1 << 62])
+
+
+def odd_type(folder: Path) -> None:
+    header(folder, dtype=["F32"])
+
+
+def negative(folder: Path) -> None:
+    header(folder, shape=[-1])
 
 
 def nonsense(folder: Path) -> None:
@@ -135,6 +159,10 @@ def config_of_a_list(folder: Path) -> None:
         (no_weights, InvalidInputError, "no weights"),
         (broken_config, InvalidInputError, "cannot be read"),
         (config_of_a_list, InvalidInputError, "no JSON object"),
+        (pipe, InvalidInputError, "no weights"),
+        (claims_too_much, InvalidInputError, "makes no sense"),
+        (odd_type, InvalidInputError, "makes no sense"),
+        (negative, InvalidInputError, "makes no sense"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_leaves_nothing(
@@ -162,6 +190,7 @@ def test_what_cannot_be_used_is_refused_and_leaves_nothing(
         ("model.gguf", b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 1 << 60), InvalidInputError),
         ("model.gguf", b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1 << 62), InvalidInputError),
         ("model.gguf", b"GGUF" + struct.pack("<IQQ", 99, 0, 0), InvalidInputError),
+        ("model.gguf", b"GGUF" + struct.pack("<IQQQ11sIIQI", 3, 0, 1, 11, b"split.count", 9, 4, 1, 7), InvalidInputError),
     ],
 )
 def test_files_that_are_no_models_are_refused(
@@ -235,6 +264,11 @@ def test_names_that_could_lead_out_are_refused(place: ModelWorkspace, tmp_path: 
         ({"max_position_embeddings": 8192, "rope_parameters": {"rope_type": "default", "rope_theta": 1e5}}, 8192),
         ({"text_config": {"max_position_embeddings": 2048}}, 2048),
         ({}, None),
+        ({"max_position_embeddings": 10**30}, None),
+        ({"max_position_embeddings": -1}, None),
+        ({"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": float("inf")}}, 64),
+        ({"max_position_embeddings": 64, "rope_scaling": {"type": "linear", "factor": float("nan")}}, 64),
+        ({"max_position_embeddings": 64, "rope_scaling": {"rope_type": ["yarn"], "factor": 2}}, 64),
     ],
 )
 def test_context_length(config: dict[str, Any], length: int | None) -> None:
@@ -262,3 +296,11 @@ def test_the_builders_coverage_is_read_from_the_builder() -> None:
     covered = buildable_architectures()
     assert {"LlamaForCausalLM", "Qwen2ForCausalLM", "Gemma3ForCausalLM", "MistralForCausalLM"} <= set(covered)
     assert "GPT2LMHeadModel" not in covered
+
+
+def test_a_reference_to_code_beside_a_lone_surrogate_is_taken_out(place: ModelWorkspace, tmp_path: Path) -> None:
+    folder = tiny_weights(tmp_path / "model")
+    edit(folder / "config.json", auto_map={"AutoModelForCausalLM": "evil.Model"}, note="\ud800")
+    record = add(folder, place.workspace, place.database, Remembered())
+    kept = json.loads((record.path / "config.json").read_text())
+    assert "auto_map" not in kept and kept["note"] == "\ud800"
