@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,13 @@ def gguf_to_safetensors(gguf: Path, target: Path, reporter: Reporter) -> dict[st
     import transformers
 
     _read_each_header_once()
+    # transformers looks for configurations beside the file it is given; in a folder of downloads they are another model's.
+    alone = target / ".source"
+    alone.mkdir()
+    (alone / gguf.name).symlink_to(gguf.absolute())
     try:
         model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
+            alone,
             gguf_file=gguf.name,
             dtype=torch.float32,
             quantization_config=transformers.GgufConfig(dequantize=True),  # without it the model cannot be saved
@@ -48,7 +53,7 @@ def gguf_to_safetensors(gguf: Path, target: Path, reporter: Reporter) -> dict[st
         )
         reporter.progress(Progress("reading the tokenizer"))
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            gguf.parent, gguf_file=gguf.name, trust_remote_code=False, local_files_only=True
+            alone, gguf_file=gguf.name, trust_remote_code=False, local_files_only=True
         )
     except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
         kind = metadata.get("general.architecture", "unknown")
@@ -59,6 +64,7 @@ def gguf_to_safetensors(gguf: Path, target: Path, reporter: Reporter) -> dict[st
     reporter.progress(Progress("writing the weights"))
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
+    shutil.rmtree(alone)
     put_metadata_right(target, metadata)
     check_round_trip(target, reporter)
     return {}

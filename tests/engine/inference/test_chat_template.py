@@ -71,7 +71,11 @@ def test_whatever_a_template_raises_is_said_in_words(source):
         ChatTemplate(source).render(TALK)
 
 
-@pytest.mark.parametrize("source", ["{% if true %}" * 120 + "{% endif %}" * 120, "{{" + "(" * 3000 + "1" + ")" * 3000 + "}}"])
+@pytest.mark.parametrize(
+    "source",
+    ["{% if true %}" * 120 + "{% endif %}" * 120, "{{" + "(" * 3000 + "1" + ")" * 3000 + "}}"],
+    ids=["conditions", "parentheses"],
+)
 def test_a_template_nested_too_deeply_does_not_parse(source):
     with pytest.raises(InvalidInputError, match="does not parse"):
         ChatTemplate(source)
@@ -82,7 +86,9 @@ def test_tools_and_documents_are_none_as_in_transformers():
     assert ChatTemplate(source).render([Message("user", "Hi")]) == '[{"role":"user","content":"Hi"}]'
 
 
-@pytest.mark.parametrize("config", ["{", "[1]", '{"chat_template": ["x"]}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "config", ["{", "[1]", '{"chat_template": ["x"]}', "[" * 100_000], ids=["cut", "list", "unnamed template", "deep"]
+)
 def test_a_broken_tokenizer_config_names_the_file(tmp_path, config):
     (tmp_path / "tokenizer_config.json").write_text(config)
     with pytest.raises(InvalidInputError, match=r"tokenizer_config\.json"):

@@ -46,6 +46,18 @@ def test_a_gguf_file_becomes_the_weights_that_it_was_made_of(place: ModelWorkspa
     assert ours.encode(MIXED_TEXT).ids == original.encode(MIXED_TEXT).ids
 
 
+@pytest.mark.slow
+def test_files_of_other_models_beside_a_gguf_have_no_say(place: ModelWorkspace, tmp_path: Path) -> None:
+    file = tiny_gguf(tiny_weights(tmp_path / "weights"), tmp_path / "downloads.gguf")
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": true}')
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
+    record = add(file, place.workspace, place.database, Remembered())
+    assert "do_lower_case" not in json.loads((record.path / "tokenizer_config.json").read_text())
+    ours = tokenizers.Tokenizer.from_file(str(record.path / "tokenizer.json"))
+    assert ours.decode(ours.encode("Upper CASE").ids) == "Upper CASE"
+    assert not (record.path / ".source").exists()
+
+
 def test_a_cut_gguf_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
     data = tiny_gguf(tiny_weights(tmp_path / "weights"), tmp_path / "whole.gguf").read_bytes()
     assert read_gguf(tmp_path / "whole.gguf").parameters == 98_560
