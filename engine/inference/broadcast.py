@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError
+from engine.errors import EngineError, StorageError
 from engine.inference.types import Event, Finished, FinishReason, TextDelta, Waiting
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class Broadcast:
         self._publish(end)
         self.over.set()
 
-    def _store(self, end: Finished | EngineError) -> EngineError | None:
+    def _store(self, end: Finished | EngineError) -> StorageError | None:
+        """Store the end; what is wrong with the disk, if anything is: that can be mended while this waits."""
         if self.reply is None:
             return None
         try:
@@ -130,7 +131,7 @@ class Broadcast:
                     first_token_ms=end.first_token_ms,
                     tokens_per_second=end.tokens_per_second,
                 )
-        except EngineError as error:
+        except StorageError as error:
             return error
         return None
 

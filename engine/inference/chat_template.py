@@ -78,12 +78,9 @@ def _render_plain(messages: Sequence[Message]) -> str:
 
 def _compile(source: str) -> jinja2.Template:
     from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     # The settings and the three names that transformers gives every template (utils/chat_template_utils.py).
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_generation_tag(), loopcontrols]
-    )
+    environment = _sandbox()(trim_blocks=True, lstrip_blocks=True, extensions=[_generation_tag(), loopcontrols])
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = lambda pattern: datetime.now(UTC).astimezone().strftime(pattern)
@@ -93,6 +90,32 @@ def _compile(source: str) -> jinja2.Template:
         raise InvalidInputError(
             f"The model's chat template does not parse: {error}.", "Its chat_template.jinja is faulty; use another model."
         ) from error
+
+
+def _sandbox() -> type[jinja2.Environment]:
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """Jinja's sandbox keeps a template from reaching out; this keeps it from computing without end in one step.
+
+        `10 ** 10 ** 9` or `"x" * 10 ** 10` would hold the interpreter, and so every other reply, for hours or fill the memory.
+        """
+
+        intercepted_binops = frozenset({"**", "*"})
+
+        def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
+            if operator == "**" and not (abs(left) <= 1_000_000 and abs(right) <= 64):
+                raise SecurityError("a power beyond what a template needs")
+            sizes = [len(side) if isinstance(side, str | bytes | list | tuple) else None for side in (left, right)]
+            counts = [side for side in (left, right) if isinstance(side, int)]
+            if operator == "*" and any(size and count * size > 1_000_000 for size in sizes for count in counts):
+                raise SecurityError("a text beyond what a template needs")
+            if len(counts) == 2 and sum(count.bit_length() for count in counts) > 4096:
+                raise SecurityError("a number beyond what a template needs")
+            return super().call_binop(context, operator, left, right)
+
+    return Sandbox
 
 
 def _generation_tag() -> type[jinja2.ext.Extension]:

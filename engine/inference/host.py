@@ -152,6 +152,9 @@ class Host:
                 raise InvalidInputError(f"The inference host does not know the request {other!r}.", "Update mtntui.")
 
     async def _generate(self, request: GenerationRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if request.reply in self._replies:  # asked for twice: there is one reply to write
+            await self._pass_on(self._broadcast(request.reply), reader, writer)
+            return
         loop = asyncio.get_running_loop()
         broadcast = Broadcast(request.reply, self._conversations)
         broadcast.begin()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
-from engine.inference.types import Event, GenerationRequest, TextDelta
+from engine.inference.types import Event, Finished, GenerationRequest, TextDelta
 
 if TYPE_CHECKING:
     from engine.inference.onnx_generator import OnnxGenerator
@@ -29,12 +29,16 @@ class Task:
         emit: called with each event, in the worker's thread.
         fail: called once, instead of the last event, when it cannot go on.
         cancelled: set from any thread; what was generated until then is kept.
+        created: when it was asked for, on the monotonic clock.
+        started: when the model, loaded and free, came to it.
     """
 
     request: GenerationRequest
     emit: Callable[[Event], None]
     fail: Callable[[EngineError], None]
     cancelled: threading.Event = field(default_factory=threading.Event)
+    created: float = field(default_factory=monotonic)
+    started: float = 0.0
     _pending: str = ""
     _tokens: int = 0
     _emitted_at: float = 0.0
@@ -47,6 +51,8 @@ class Task:
             if monotonic() - self._emitted_at < _BETWEEN_DELTAS:
                 return
         self.flush()
+        if isinstance(event, Finished) and event.first_token_ms:
+            event = replace(event, first_token_ms=event.first_token_ms + 1000 * (self.started - self.created))
         if not isinstance(event, TextDelta):
             self.emit(event)
 
@@ -121,6 +127,7 @@ class ModelWorker:
                 if task is None:
                     closing = True
                 else:
+                    task.started = monotonic()
                     active.append((task, generator.steps(task.request, task.cancelled.is_set)))
             active = [pair for pair in active if self._advance(*pair)]
 

@@ -173,8 +173,7 @@ class Conversations:
 
     def add_user_message(self, conversation: str, text: str, *, parent: int | None = None) -> StoredMessage:
         """Store what the user said, after `parent` or else after the head; committed when this returns."""
-        # SQLite stores text as UTF-8, which has no place for lone surrogates (undecodable bytes of an argument or a pipe).
-        text = text.encode("utf-8", "replace").decode("utf-8")
+        text = _storable(text)
         with self._database.transaction() as connection:
             identifier = _insert_message(connection, conversation, parent, "user", text, "complete", "", {})
             title = text.strip().split("\n", 1)[0][:_LONGEST_TITLE].strip()
@@ -193,7 +192,7 @@ class Conversations:
 
     def grow_reply(self, identifier: int, text: str) -> None:
         """Store all of a reply's text so far; one that was taken for interrupted meanwhile is streaming again."""
-        self._change(f"UPDATE messages SET content = ?, status = 'streaming' WHERE {_UNFINISHED}", (text, identifier))
+        self._change(f"UPDATE messages SET content = ?, status = 'streaming' WHERE {_UNFINISHED}", (_storable(text), identifier))
 
     def finish_reply(
         self,
@@ -213,9 +212,9 @@ class Conversations:
                 "UPDATE messages SET content = ?, status = ?, error = ?, prompt_tokens = ?, completion_tokens = ?,"
                 f" first_token_ms = ?, tokens_per_second = ?, completed_at = ? WHERE {_UNFINISHED}",
                 (
-                    text,
+                    _storable(text),
                     status,
-                    error,
+                    _storable(error),
                     prompt_tokens,
                     completion_tokens,
                     first_token_ms,
@@ -296,6 +295,11 @@ class Conversations:
     def _change(self, sql: str, parameters: tuple[object, ...]) -> None:
         with self._database.transaction() as connection:
             connection.execute(sql, parameters)
+
+
+def _storable(text: str) -> str:
+    """SQLite stores text as UTF-8, which has no place for lone surrogates (undecodable bytes of an argument or a pipe)."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _insert_message(

@@ -33,6 +33,10 @@ def test_a_model_without_a_template_gets_plain_turns_and_stops_before_the_next()
         "{{ messages.append(1) }}",
         "{{ messages[0].__init__.__globals__ }}{{ 1/0 }}",
         "{% for i in range(999999999) %}x{% endfor %}",
+        "{{ 10 ** 10 ** 9 }}",
+        "{% set n = 10 %}{{ n ** (n ** 9) }}",
+        "{{ 'x' * 10000000000 }}",
+        "{{ 10000000000 * messages }}",
     ],
 )
 def test_a_hostile_template_is_stopped(source):

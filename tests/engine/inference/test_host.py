@@ -364,3 +364,28 @@ async def test_a_model_that_could_not_be_loaded_is_tried_again(workspace, settin
     shutil.copy(long_graph / "tokenizer_config.json", folder)
     await client.load("broken")
     assert (await client.status()).loaded == ["broken"]
+
+
+async def test_a_reply_that_is_asked_for_twice_is_written_once(workspace):
+    chat, client = workspace
+    exchange = send(chat, parameters=replace(LONG, max_new_tokens=300))
+
+    async def listen():
+        return [event async for event in chat.stream(exchange.reply)][-1]
+
+    first, second = await asyncio.gather(listen(), listen())
+    assert first == second
+    assert chat.conversations.message(exchange.reply.id).content == first.text
+    assert (await client.status()).active == 0
+
+
+async def test_the_first_token_counts_from_the_request_not_from_when_the_model_was_loaded(workspace):
+    chat, _ = workspace
+    exchange = send(chat)
+    began = asyncio.get_running_loop().time()
+    first = None
+    async for event in chat.stream(exchange.reply):
+        if isinstance(event, TextDelta) and first is None:
+            first = asyncio.get_running_loop().time() - began
+    stored = chat.conversations.message(exchange.reply.id)
+    assert 30 < stored.first_token_ms <= 1000 * first, "loading the model alone takes longer than 30 ms"
