@@ -94,7 +94,7 @@ OURS = re.compile(
     rb"|\x1b\[\?(?:1049|1000|1002|1003|1004|1006|1015|1016|2004|2026|2031|2048|25|7)(?:;\d+)*(?:[hl]|\$p)"
     rb"|\x1b\[[<>=]\d*u|\x1b\[\?u|\x1b\[>4;\d+m"  # the keyboard protocols
     rb"|\x1b\]22;[a-z-]*\x07"  # the pointer's shape
-    rb"|\x1b\[14t|\x1b\[16t|\x1b\[18t|\x1b\[\d* q|\x1b\[H|\x1b\[0?J|\x1b\[2J|\x1b\[0?K|\x1b\[c|\x1b\[6n"
+    rb"|\x1b\[14t|\x1b\[16t|\x1b\[18t|\x1b\[\d* q|\x1b\[H|\x1b\[0?J|\x1b\[2J|\x1b\[[02]?K|\x1b\[\d*A|\x1b\[c|\x1b\[6n"
 )
 """The control sequences that Textual writes of its own accord."""
 
@@ -115,7 +115,7 @@ def intrusions(output: bytes, *, links: bool = False) -> list[bytes]:
         if foreign and not (links and LINK.fullmatch(part)):
             found.append(part)
     text = _CONTROL.sub(b"\n", output).decode("utf-8", "replace")
-    for line in re.split(r"\r*\n", text):
+    for line in re.split(r"\r*\n\r*", text):  # a progress display goes back to the line's start before it clears it
         if unsafe_in_cells(line):
             found.append(line.encode("utf-8", "backslashreplace"))
     return found
