@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import sqlite3
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from engine.errors import EngineError, StorageError
-from engine.settings import Settings
+from engine.settings import Settings, source_of
 from engine.workspace import Workspace, default_config_file
+
+if TYPE_CHECKING:
+    from engine.store.models import ModelRecord
 
 _LOW_DISK, _NO_DISK = 2 << 30, 64 << 20  # bytes; fetching and building the small model takes about 1 GB
 _LOW_MEMORY = 1 << 30
@@ -39,24 +44,26 @@ class Check:
     remedy: str = ""
 
 
-def examine(settings: Settings | EngineError, *, network: bool = False) -> Iterator[Check]:
+def examine(settings: Settings | EngineError, *, network: bool = False, remarks: Sequence[str] = ()) -> Iterator[Check]:
     """Look at everything, one check after the other. Nothing is asked of the network unless `network` is set.
 
     Args:
         settings: what was read, or why it could not be; the defaults are looked at then.
+        remarks: what is wrong with settings that the engine itself has no use for, a sentence each.
         network: also try to reach the places that models come from.
     """
     yield _python()
     yield from _packages()
     yield _sqlite()
-    yield _settings(settings)
+    yield _settings(settings, remarks)
     known = Settings(home=os.environ.get("MTNTUI_HOME", "")) if isinstance(settings, EngineError) else settings
     workspace = known.workspace
     yield _workspace(workspace)
+    yield from _permissions(workspace.home)
     database = _database(workspace.database)
     yield database
     if database.status == "ok" and workspace.database.exists():
-        yield _models(workspace.database)
+        yield from _models(workspace, known)
     yield _host(known)
     yield _processor(known)
     yield _memory()
@@ -94,7 +101,9 @@ def damage(path: Path) -> list[str]:
 
 
 def _from_error(name: str, error: EngineError, status: Literal["warn", "fail"] = "fail") -> Check:
-    return Check(name, status, error.message, error.hint)
+    # Many errors send the user here.
+    hint = "The system's log (dmesg) may say more." if "mtntui doctor`" in error.hint else error.hint
+    return Check(name, status, error.message, hint)
 
 
 def _python() -> Check:
@@ -144,10 +153,12 @@ def _sqlite() -> Check:
     return Check("sqlite", "ok", f"SQLite is {version}, with full-text search.")
 
 
-def _settings(settings: Settings | EngineError) -> Check:
+def _settings(settings: Settings | EngineError, remarks: Sequence[str]) -> Check:
     if isinstance(settings, EngineError):
         return _from_error("settings", settings)
     path = default_config_file()
+    if remarks:
+        return Check("settings", "warn", " ".join(remarks), f"Mend {path}; what cannot be used there has no effect.")
     return Check("settings", "ok", f"The settings file is {path}." if path.exists() else f"There is no settings file ({path}).")
 
 
@@ -157,12 +168,18 @@ def _workspace(workspace: Workspace) -> Check:
         free = shutil.disk_usage(workspace.home).free
     except EngineError as error:
         return _from_error("workspace", error)
+    remedy = "Free some disk space, or move it with MTNTUI_HOME."
+    if free < _NO_DISK:
+        return Check("workspace", "fail", f"The disk of {workspace.home} is full: {free / 1e6:,.1f} MB are free.", remedy)
     text = f"The workspace {workspace.home} is writable, with {free / 1e9:,.1f} GB free."
-    if free < _LOW_DISK:
-        return Check(
-            "workspace", "fail" if free < _NO_DISK else "warn", text, "Free some disk space, or move it with MTNTUI_HOME."
-        )
-    return Check("workspace", "ok", text)
+    return Check("workspace", "warn", text, remedy) if free < _LOW_DISK else Check("workspace", "ok", text)
+
+
+def _permissions(home: Path) -> Iterator[Check]:
+    """Whether others can look into the workspace; said only when they can."""
+    if home.is_dir() and (mode := stat.S_IMODE(home.stat().st_mode)) & 0o077:
+        text = f"Other users of this machine can look into {home} (its mode is {mode:o})."
+        yield Check("permissions", "warn", text, f"Keep it to yourself: chmod 700 {shlex.quote(str(home))}")
 
 
 def _database(path: Path) -> Check:
@@ -191,16 +208,37 @@ def _database(path: Path) -> Check:
     return Check("database", "ok", text)
 
 
-def _models(path: Path) -> Check:
-    from engine.models.records import state_of
+def _models(workspace: Workspace, settings: Settings) -> Iterator[Check]:
+    from engine.models.adopt import unrecorded
     from engine.store.database import Database
     from engine.store.models import Models
 
-    database = Database(path)
+    database = Database(workspace.database)
     try:
         records = Models(database).all()
+        forgotten = unrecorded(workspace, database)
+        yield _recorded_models(records)
+        if forgotten:
+            text = f"There are folders of models that are not on record: {', '.join(forgotten)}."
+            yield Check(
+                "forgotten models",
+                "warn",
+                text,
+                "Run `mtntui doctor --repair`: it records them again, and says why where one cannot be used.",
+            )
+        if wanted := settings.chat.model:
+            try:
+                Models(database).runnable(wanted)
+            except EngineError as error:
+                text = f"`chat.model` is {wanted!r} ({source_of('chat.model')}). {error.message}"
+                yield Check("chat model", "warn", text, error.hint)
     finally:
         database.close()
+
+
+def _recorded_models(records: list[ModelRecord]) -> Check:
+    from engine.models.records import state_of
+
     broken = [(record.name, state) for record in records if (state := state_of(record)) != "ready"]
     if broken:
         names = ", ".join(f"{name} ({state})" for name, state in broken)

@@ -74,5 +74,7 @@ _BY_CODE: dict[str, type[EngineError]] = {
 
 
 def error_from(code: str, message: str, hint: str = "") -> EngineError:
-    """The error that another process described by its `code`, `message` and `hint`."""
-    return _BY_CODE.get(code, EngineError)(message, hint)
+    """The error that another process described by its `code`, `message` and `hint`; a code of no class here is kept as it is."""
+    error = _BY_CODE.get(code, EngineError)(message, hint)
+    error.code = code
+    return error

@@ -82,7 +82,7 @@ class Settings:
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     keys: dict[str, str] = field(default_factory=dict)
-    """Key bindings by their id, as in `chat.stop = "escape,ctrl+c"`."""
+    """Key bindings by their id, as in `chat.stop = "escape,f12"`."""
 
     @property
     def workspace(self) -> Workspace:
@@ -104,6 +104,12 @@ def load_settings(config_file: Path | None = None) -> Settings:
     for name, value in _read_toml(path).items():
         settings = _apply(settings, name, value, str(path))
     return _apply_environment(settings)
+
+
+def source_of(name: str) -> str:
+    """Where a setting such as `chat.model` gets its value from: an environment variable's name, or the settings file's path."""
+    variable = f"MTNTUI_{name}".replace(".", "_").upper()
+    return variable if variable in os.environ else str(default_config_file())
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -212,7 +218,7 @@ def _convert(kind: Any, value: Any, name: str, source: str) -> Any:
         raise InvalidInputError(f"`{name}` is {value!r} ({source}).", f"It takes {wanted}.") from error
     low, high = _BOUNDS.get(name, (float("-inf"), float("inf")))
     if not low <= number <= high:
-        raise InvalidInputError(f"`{name}` is {value!r} ({source}).", f"It takes {low:g} to {high:g}.")
+        raise InvalidInputError(f"`{name}` is {value!r} ({source}).", f"It takes {low:,} to {high:,}.")
     return number
 
 

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def expanded(home: str) -> Path:
         raise InvalidInputError(
             f"The workspace {home!r} is no folder: {str(error).rstrip('.')}.", f"Mend {HOME_VARIABLE} or `home`."
         ) from error
+
+
+def private_opener(path: str, flags: int) -> int:
+    """The `opener` of `open` for a file that only its owner may read, also when it is there with other permissions."""
+    descriptor = os.open(path, flags, 0o600)
+    status = os.fstat(descriptor)
+    if status.st_mode & 0o077 and status.st_uid == os.geteuid():
+        with suppress(PermissionError):  # a file system without permissions
+            os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def default_config_file() -> Path:
@@ -119,12 +130,14 @@ class Workspace:
             self.host_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.check_socket_folder()
             if not os.access(self.home, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.home))
+                number = errno.EROFS if os.statvfs(self.home).f_flag & os.ST_RDONLY else errno.EACCES
+                raise OSError(number, os.strerror(number), str(self.home))
         except OSError as error:
-            raise StorageError(
-                f"The workspace {self.home} cannot be written: {error.strerror or error}.",
-                f"Set {HOME_VARIABLE} to a folder of yours with free space, or mend its permissions.",
-            ) from error
+            what, advice = error.strerror or str(error), "a folder of yours with free space, or mend its permissions"
+            if error.errno == errno.EROFS:
+                what, advice = "it lies on a read-only file system", "a folder on a disk that can be written"
+            message = f"The workspace {self.home} cannot be written: {what}."
+            raise StorageError(message, f"Set {HOME_VARIABLE} to {advice}.") from error
         return self
 
     def check_socket_folder(self) -> None:

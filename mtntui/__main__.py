@@ -8,9 +8,10 @@ import sys
 
 from engine.errors import EngineError, StorageError
 from mtntui.cli.context import Context
-from mtntui.cli.parser import parse
+from mtntui.cli.parser import UsageError, parse
 
 EXIT_ERROR = 1
+EXIT_USAGE = 2
 EXIT_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -23,13 +24,15 @@ def main(argv: list[str] | None = None) -> int:
     """
     _open_closed_streams()
     context = Context()
+    given = sys.argv[1:] if argv is None else argv
+    context.json = "--json" in given[: given.index("--") if "--" in given else None]  # before they are known to be right
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
+        arguments = parse(given)
         context.json = getattr(arguments, "json", False)
         status: int = arguments.run(arguments, context)
         sys.stdout.flush()
         return status
-    except SystemExit as end:  # argparse: --help, --version and wrong usage
+    except SystemExit as end:  # argparse: --help and --version
         return end.code if isinstance(end.code, int) else EXIT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -47,11 +50,16 @@ def _explain(error: Exception, context: Context) -> int:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         _abandon_output()  # it may be the output itself that is on the full disk
         error = StorageError(f"Nothing more could be written: {error.strerror}.", "Free some space on the disk, then try again.")
+    if isinstance(error, UsageError) and not context.json:
+        from mtntui.cli.output import note
+
+        note(f"{error.usage}{error.command}: error: {error.message}")
+        return EXIT_USAGE
     if isinstance(error, EngineError):
         from mtntui.cli.output import print_error
 
         print_error(error, as_json=context.json)
-        return EXIT_ERROR
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
     from mtntui.cli.crash import report_crash
 
     report_crash(error, context)

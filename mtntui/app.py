@@ -16,6 +16,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from engine.errors import EngineError
+from engine.settings import source_of
 from engine.store.database import Database
 from mtntui.keymap import Command, command, commands, complaints, key_name
 from mtntui.services import Services
@@ -95,13 +96,13 @@ class MtntuiApp(App[int], inherit_bindings=False):
                 self.theme = theme
         else:
             names = ", ".join(sorted(self.available_themes))
-            self.say(f"There is no theme named {theme}. There are: {names}.", severity="warning")
+            self.say(f"There is no theme named {theme} ({source_of('screen.theme')}). There are: {names}.", severity="warning")
 
     def _apply_keys(self) -> None:
         keys = self.services.settings.keys
         if keys:
             self.set_keymap(keys)
-            for sentence in complaints(keys, (known.id for known in self.all_commands())):
+            for sentence in complaints(keys, self.all_commands(), source_of("keys")):
                 self.say(sentence, severity="warning")
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -158,7 +159,8 @@ class MtntuiApp(App[int], inherit_bindings=False):
 
     # Commands
 
-    def command_sources(self) -> Iterator[tuple[str, type[DOMNode]]]:
+    @staticmethod
+    def command_sources() -> Iterator[tuple[str, type[DOMNode]]]:
         """The classes that have keys, with their headings."""
         from mtntui.screens.chat.screen import ChatScreen
         from mtntui.screens.correction import CorrectionScreen

@@ -6,8 +6,10 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from textual.app import App
 from textual.binding import Binding
 from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
 
 
 def command(
@@ -64,16 +66,85 @@ def commands(sources: Iterable[tuple[str, type[DOMNode]]], keymap: Mapping[str, 
                 yield Command(binding.id, group, binding.description, binding.tooltip, binding.action, keys, source)
 
 
-def complaints(keymap: Mapping[str, str], known: Iterable[str]) -> list[str]:
-    """A sentence for each id in the user's keys that no binding has."""
-    names = sorted(known)
+def complaints(keymap: Mapping[str, str], known: Iterable[Command], source: str = "The settings file") -> list[str]:
+    """What is wrong with the user's own keys, a remark for each: unknown ids, unknown keys, keys that another command has.
+
+    Args:
+        keymap: the user's own keys by a binding's id.
+        known: all commands, with the user's keys.
+        source: where the keys stand, to begin a sentence with.
+    """
+    by_id = {entry.id: entry for entry in known}
     found: list[str] = []
-    for identifier in keymap:
-        if identifier not in names:
-            near = difflib.get_close_matches(identifier, names, n=1)
+    for identifier, text in keymap.items():
+        if identifier not in by_id:
+            near = difflib.get_close_matches(identifier, by_id, n=1)
             advice = f"Did you mean {near[0]}?" if near else "F1 lists them all."
-            found.append(f"The settings give a key to {identifier}, which does not exist. {advice}")
+            found.append(f"{source} gives a key to {identifier}, which does not exist. {advice}")
+            continue
+        for key in text.split(","):
+            if not _exists(key):
+                found.append(f"{source} gives {identifier} the key {key!r}, which does not exist. {_advice(key)}")
+                continue
+            others = [other.id for other in by_id.values() if _collides(by_id[identifier], other, key)]
+            if others:
+                found.append(f"{source} gives {identifier} the key {key}, which {', '.join(others)} has as well.")
     return found
+
+
+_MODIFIERS = frozenset({"ctrl", "alt", "shift", "super", "meta", "hyper"})
+
+
+def _exists(key: str) -> bool:
+    """Whether Textual ever reports a key of this name."""
+    from textual.keys import REPLACED_KEYS, Keys, key_to_character
+
+    *modifiers, last = key.split("+")
+    if not _MODIFIERS.issuperset(modifiers):
+        return False
+    if len(last) == 1:
+        return last.isalnum()  # all other characters have names, such as question_mark
+    if last in {name for entry in Keys if (name := entry.value.rpartition("+")[2]).isidentifier()} or last in REPLACED_KEYS:
+        return True
+    # By the name of its character; that there is a banana in Unicode makes it no key.
+    character = key_to_character(last)
+    return last.islower() and character is not None and character.isascii()
+
+
+def _advice(key: str) -> str:
+    """What the user may have meant."""
+    from textual.keys import _character_to_key
+
+    *modifiers, last = (part.strip() for part in key.split("+"))
+    meant = "+".join([*map(str.lower, modifiers), _character_to_key(last) if len(last) == 1 else last.lower()])
+    return f"Did you mean {meant}?" if _exists(meant) else "Keys are written as in ctrl+n, f5 or escape."
+
+
+def _collides(changed: Command, other: Command, key: str) -> bool:
+    """Whether a key that the user gave to one command takes it from, or loses it to, another."""
+    if changed.id == other.id or key not in other.keys or not _meet(changed.namespace, other.namespace):
+        return False
+    # Where both have the key by themselves, it is meant so: the focused widget comes first.
+    return not (key in _own_keys(changed) and key in _own_keys(other))
+
+
+def _own_keys(command: Command) -> list[str]:
+    """A command's keys as they are without the user's settings."""
+    bindings = command.namespace.__dict__.get("BINDINGS", ())
+    return [
+        key.strip()
+        for binding in bindings
+        if isinstance(binding, Binding) and binding.id == command.id
+        for key in binding.key.split(",")
+    ]
+
+
+def _meet(one: type[DOMNode], other: type[DOMNode]) -> bool:
+    """Whether one key press can reach both: a class and itself, the program and all, the chat's screen and its widgets."""
+    if issubclass(one, other) or issubclass(other, one) or issubclass(one, App) or issubclass(other, App):
+        return True
+    kinds = {(issubclass(kind, ModalScreen), issubclass(kind, Screen)) for kind in (one, other)}
+    return kinds == {(False, True), (False, False)}
 
 
 _NAMES = {

@@ -18,11 +18,13 @@ from engine.errors import EngineError, HostError
 from engine.inference.protocol import LONGEST_LINE, PROTOCOL, HostStatus, event_from_dict, line, request_to_dict
 from engine.inference.types import Event, Finished, GenerationRequest
 from engine.settings import Settings
+from engine.workspace import private_opener
 
 _START_SECONDS = 20.0
 _BETWEEN_TRIES = 0.02
 _GREETING_SECONDS = 10.0
 _LOCK_HELD = 75
+_LARGEST_LOG = 1 << 20  # bytes; a longer one is begun afresh when a host starts
 
 
 class HostClient:
@@ -199,7 +201,9 @@ class HostClient:
         self._workspace.prepare()
         code = Path(__file__).parents[2]
         path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH", "")]))
-        with self._workspace.host_log.open("ab") as log:
+        with open(self._workspace.host_log, "ab", opener=private_opener) as log:
+            if os.fstat(log.fileno()).st_size > _LARGEST_LOG:
+                log.truncate(0)
             # Kept, so that its end is noticed here and leaves no zombie.
             self._process = subprocess.Popen(
                 # -P: -m would look for every module in the workspace first, where files of models and other programs lie.

@@ -64,7 +64,7 @@ class SamplingParameters:
             kinds = int if name in {"max_new_tokens", "top_k", "seed"} else int | float
             if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
                 what = "a whole number of " if kinds is int else ""
-                raise InvalidInputError(f"`{name}` is {value!r}.", f"It takes {what}{low:g} to {high:g}.")
+                raise InvalidInputError(f"`{name}` is {value!r}.", f"It takes {what}{low:,} to {high:,}.")
         if isinstance(self.stop, str) or any(not isinstance(text, str) or not text for text in self.stop):
             raise InvalidInputError(f"`stop` is {self.stop!r}.", "It takes strings of at least one character.")
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,16 +23,20 @@ from engine.errors import EngineError, StorageError, error_from
 from engine.models.downloads import storage_errors
 from engine.models.errors import StoppedError
 from engine.progress import Progress, Reporter
+from engine.workspace import private_opener
 
 _GRACE = 3.0  # seconds between asking a worker to end and ending it
 
 
-def run_worker(task: dict[str, Any], reporter: Reporter, log: Path) -> dict[str, Any]:
+def run_worker(
+    task: dict[str, Any], reporter: Reporter, log: Path, *, paths: Mapping[Path, Path] | None = None
+) -> dict[str, Any]:
     """Run one task and return its result.
 
     Args:
         task: `task` names it; the rest are its arguments. Paths are absolute.
         log: gets whatever the libraries print; replaced.
+        paths: folders that the user never saw, with those to name in errors instead.
 
     Raises:
         StoppedError: the reporter said so; the worker and all it started are gone.
@@ -39,7 +44,7 @@ def run_worker(task: dict[str, Any], reporter: Reporter, log: Path) -> dict[str,
     """
     with storage_errors(log):
         log.parent.mkdir(parents=True, exist_ok=True)
-        output = log.open("wb")
+        output = open(log, "wb", opener=private_opener)  # noqa: SIM115
     with output:
         process = subprocess.Popen(
             [sys.executable, "-m", "engine.models.worker"],
@@ -55,6 +60,10 @@ def run_worker(task: dict[str, Any], reporter: Reporter, log: Path) -> dict[str,
         assert process.stdin is not None and process.stdout is not None
         _send(process.stdin, task)
         result = _listen(process, process.stdout, reporter)
+    except EngineError as error:
+        for staged, known in (paths or {}).items():
+            error.message = error.message.replace(str(staged), str(known))
+        raise
     finally:
         _end(process)
     if result is not None:

@@ -140,12 +140,27 @@ def graph_from_folder(
         said = _take(origin, files, target, workspace)
         _drop_code_references(target, reporter)
         log = workspace.log_file.parent / f"try-{name}.log"
-        facts = run_worker({"task": "try", "folder": str(target)}, reporter, log)
+        facts = run_worker({"task": "try", "folder": str(target)}, reporter, log, paths={target: origin})
     except BaseException:
         discard_staged(workspace, name)
         raise
     reporter.log(f"{name}: {said}")
     folder = finish(workspace, name)
+    return put_graph(database, name, folder, facts, source=source, revision=revision, licence=licence, details=details)
+
+
+def put_graph(
+    database: Database,
+    name: str,
+    folder: Path,
+    facts: dict[str, Any],
+    *,
+    source: str,
+    revision: str = "",
+    licence: str = "",
+    details: dict[str, Any] | None = None,
+) -> ModelRecord:
+    """Put an ONNX folder on record, with what its trial told."""
     sizes = files_of(folder)
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
     architectures = config.get("architectures") or [""]

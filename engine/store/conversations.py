@@ -176,8 +176,8 @@ class Conversations:
         text = _storable(text)
         with self._database.transaction() as connection:
             identifier = _insert_message(connection, conversation, parent, "user", text, "complete", "", {})
-            title = text.strip().split("\n", 1)[0][:_LONGEST_TITLE].strip()
-            connection.execute("UPDATE conversations SET title = ? WHERE id = ? AND title = ''", (title, conversation))
+            sql = "UPDATE conversations SET title = ? WHERE id = ? AND title = ''"
+            connection.execute(sql, (title_from(text), conversation))
         return self.message(identifier)
 
     def start_reply(self, conversation: str, *, parent: int, model: str, parameters: Mapping[str, Any]) -> StoredMessage:
@@ -295,6 +295,11 @@ class Conversations:
     def _change(self, sql: str, parameters: tuple[object, ...]) -> None:
         with self._database.transaction() as connection:
             connection.execute(sql, parameters)
+
+
+def title_from(text: str) -> str:
+    """A conversation's title when the user gave none: the beginning of its first message's first line."""
+    return text.strip().split("\n", 1)[0][:_LONGEST_TITLE].strip()
 
 
 def _storable(text: str) -> str:

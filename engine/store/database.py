@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,8 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 # Another process may hold the write lock for as long as one of its transactions takes, which is milliseconds; on a slow
 # network disk it can be seconds.
 _BUSY_SECONDS = 10
+
+_NOTHING_FREE = 1 << 20  # bytes; with less, SQLite cannot make the files that it works with
 
 
 def now(*, ago: float = 0) -> str:
@@ -38,6 +42,7 @@ class Database:
         self.path = path
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        _keep_private(path)
         with self._explained():
             _migrate(self.connection)
 
@@ -94,6 +99,23 @@ class Database:
             raise InvalidInputError(f"{error.object!r} is no valid text.", "Write it as UTF-8.") from error
         except OverflowError as error:
             raise InvalidInputError("A number is beyond what the database holds.", "Give one below 2^63.") from error
+
+
+def _keep_private(path: Path) -> None:
+    """Let the owner alone read the database, also in a folder that others can read; SQLite gives its -wal and -shm the same mode.
+
+    A file that is there is never opened here: closing it would drop the locks of SQLite's connections in this process.
+    """
+    # What keeps the file from being made keeps SQLite from it too, which then says so in full.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    for side in ("", "-wal", "-shm"):
+        # File systems without permissions (FAT, some network disks) refuse; there is nothing to keep private there.
+        with suppress(OSError):
+            file = Path(f"{path}{side}")
+            status = file.stat()
+            if status.st_mode & 0o077 and status.st_uid == os.geteuid():
+                file.chmod(0o600)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -156,7 +178,8 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
             f"The database {path} is damaged ({error}).",
             "Run `mtntui doctor --repair`: it keeps the damaged file and saves what can be read.",
         )
-    if "full" in text:
+    # SQLite reports an I/O error when it cannot make its -shm or -wal longer, and that it cannot open what it cannot make.
+    if "full" in text or (re.search(r"i/o error|unable to open", text) and _disk_is_full(path)):
         return StorageError(f"The disk that holds {path} is full.", "Free some space; nothing that was saved is lost.")
     if "readonly" in text or "unable to open" in text:
         return StorageError(
@@ -166,3 +189,10 @@ def _explain(error: sqlite3.DatabaseError, path: Path) -> StorageError:
     if "locked" in text or "busy" in text:
         return StorageError(f"The database {path} is held by another program.", "Close what holds it, then try again.")
     return StorageError(f"The database {path} failed: {error}.", "Run `mtntui doctor` to check it.")
+
+
+def _disk_is_full(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _NOTHING_FREE
+    except OSError:  # the folder itself is gone or broken: that is another trouble
+        return False

@@ -83,9 +83,7 @@ class Models:
         """
         if record := self.find(name):
             return record
-        names = [model.name for model in self.all()]
-        hint = f"There are: {', '.join(names)}." if names else "Fetch one with `mtntui models pull smollm2-135m`."
-        raise NotFoundError(f"There is no model named {name}.", hint)
+        raise _absent(name, [model.name for model in self.all()])
 
     def children(self, name: str) -> list[ModelRecord]:
         """What was made from this model, oldest first."""
@@ -106,7 +104,9 @@ class Models:
             NotFoundError: there is no such model.
             InvalidInputError: it has no graph.
         """
-        record = self.get(name)
+        record = self.find(name)
+        if record is None:
+            raise _absent(name, self._runnable_names())
         if record.chats:
             return record
         graphs = [child for child in self.children(name) if child.chats]
@@ -116,6 +116,11 @@ class Models:
                 f"Build one with `mtntui models build {name}`.",
             )
         return graphs[-1]
+
+    def _runnable_names(self) -> list[str]:
+        """Graphs, and weights that have one."""
+        graphs = [model for model in self.all() if model.chats]
+        return sorted({model.name for model in graphs} | {model.parent for model in graphs if model.parent})
 
     def put(self, record: ModelRecord) -> ModelRecord:
         """Write a model's row, replacing one of the same name; returns it with its time.
@@ -167,6 +172,11 @@ class Models:
                 raise InvalidInputError(f"{name} cannot be removed: {names} was made from it.", f"Remove {names} first.")
             connection.execute("DELETE FROM models WHERE name = ?", (name,))
         return record
+
+
+def _absent(name: str, names: list[str]) -> NotFoundError:
+    hint = f"There are: {', '.join(names)}." if names else "Fetch one with `mtntui models pull smollm2-135m`."
+    return NotFoundError(f"There is no model named {name}.", hint)
 
 
 def _record(row: sqlite3.Row) -> ModelRecord:

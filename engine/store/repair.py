@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import NotFoundError, StorageError
+from engine.store.conversations import title_from
 from engine.store.database import Database
 from engine.store.pages import Pages, Row, Value
 
@@ -34,7 +35,7 @@ class Repair:
         missing_messages: numbers of messages that were given out and that no row has; what is certainly lost.
         mended_messages: messages some of whose text was damaged; they are marked "interrupted".
         relinked_messages: messages that followed a lost one, and now follow the one before it.
-        untitled_conversations: conversations made anew for messages whose own was lost.
+        untitled_conversations: conversations made anew for messages whose own was lost; titled by their first message.
     """
 
     kept: Path
@@ -192,14 +193,25 @@ def _mark_damaged(connection: sqlite3.Connection, message: int) -> None:
     )
 
 
+def _title(connection: sqlite3.Connection) -> None:
+    """Give conversations without a title the one that new ones get: from the first thing the user said."""
+    untitled = connection.execute(
+        "SELECT conversations.id, content FROM conversations JOIN messages ON messages.id ="
+        " (SELECT min(id) FROM messages WHERE conversation = conversations.id AND role = 'user') WHERE title = ''"
+    ).fetchall()
+    for row in untitled:
+        connection.execute("UPDATE conversations SET title = ? WHERE id = ?", (title_from(row["content"]), row["id"]))
+
+
 def _mend(database: Database, result: Repair) -> None:
     """Make the saved rows fit together again, and count them."""
     with database.transaction() as connection:
         result.untitled_conversations = connection.execute(
             "INSERT INTO conversations (id, title, created_at, updated_at)"
-            " SELECT conversation, 'Recovered conversation', min(created_at), max(created_at) FROM messages"
+            " SELECT conversation, '', min(created_at), max(created_at) FROM messages"
             " WHERE conversation NOT IN (SELECT id FROM conversations) GROUP BY conversation"
         ).rowcount
+        _title(connection)
         # A conversation is read from its head back through the parents: a gap would hide all that came before it.
         result.relinked_messages = connection.execute(
             "UPDATE messages SET parent = (SELECT max(earlier.id) FROM messages AS earlier"

@@ -105,21 +105,41 @@ def _parameters(arguments: argparse.Namespace, context: Context) -> SamplingPara
     """The settings' parameters with the options over them."""
     from engine.chat.session import parameters_from
 
-    names = ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed")
-    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    return replace(parameters_from(context.settings.chat), stop=tuple(arguments.stop or ()), **given)
+    parameters = parameters_from(context.settings.chat)
+    for name in ("max_new_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed", "stop"):
+        value: Any = getattr(arguments, name)
+        if value is None:
+            continue
+        changes: dict[str, Any] = {name: tuple(value) if name == "stop" else value}
+        try:
+            parameters = replace(parameters, **changes)
+        except InvalidInputError as error:
+            arguments.parser.error(f"argument --{name.replace('_', '-')}: {value!r} cannot be used. {error.hint}")
+    return parameters
 
 
 def _question(arguments: argparse.Namespace) -> str:
     """What is asked: the arguments, then standard input when it is no terminal."""
     parts = [" ".join(arguments.question)]
     if sys.stdin is not None and not sys.stdin.isatty():
-        # Not sys.stdin.read(): in a locale that is not UTF-8 it would read other characters than were piped.
-        parts.append(sys.stdin.buffer.read().decode("utf-8", "replace"))
+        parts.append(_piped(arguments))
     question = "\n\n".join(part.strip("\n") for part in parts if part.strip())
     if not question:
         arguments.parser.error('there is no question: write one after "ask", or pipe one in')
     return _utf8(question)
+
+
+def _piped(arguments: argparse.Namespace) -> str:
+    """Standard input as text; a model can make nothing of anything else."""
+    # Not sys.stdin.read(): in a locale that is not UTF-8 it would read other characters than were piped.
+    data = sys.stdin.buffer.read()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        arguments.parser.error(f"standard input is no UTF-8 text (byte {error.start + 1:,} is not); pipe in text")
+    if "\0" in text:
+        arguments.parser.error("standard input is no text: it holds zero bytes; pipe in text")
+    return text
 
 
 def _utf8(text: str) -> str:

@@ -8,6 +8,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from engine.workspace import private_opener
 from mtntui.terminal_text import one_line, write_out
 
 if TYPE_CHECKING:
@@ -40,6 +41,6 @@ def append_to_log(path: Path, text: str) -> Path:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > _LARGEST_LOG:
         path.replace(path.with_suffix(".old.log"))
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+    with open(path, "a", encoding="utf-8", errors="backslashreplace", opener=private_opener) as file:
         file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {' '.join(sys.argv[1:2])}\n{text}\n")
     return path

@@ -16,6 +16,7 @@ from mtntui.cli.screen import on_terminal, terminal_problem
 
 if TYPE_CHECKING:
     from engine.doctor import Check
+    from engine.settings import Settings
     from engine.store.repair import Repair
     from mtntui.cli.context import Context
 
@@ -27,7 +28,7 @@ processor, memory and this terminal. Nothing is asked of the network unless --ne
 
 _EPILOG = """\
 --repair, for a damaged database: the damaged files are kept beside it under another name, and every message that
-can still be read is saved into a new database.
+can still be read is saved into a new database. Models whose files are here but not on record are recorded again.
 
 exit status:
   0  everything works, perhaps with warnings
@@ -35,7 +36,7 @@ exit status:
 
 --json writes one object: ok (true or false), checks (a list of name, status, message, remedy; status is "ok", "warn"
 or "fail"), and after --repair also repair (null when the database was sound; else kept, rows by table, lost_rows,
-missing_messages, mended_messages, relinked_messages, untitled_conversations)."""
+missing_messages, mended_messages, relinked_messages, untitled_conversations) and adopted_models (names)."""
 
 
 def register(commands: Any) -> None:
@@ -53,6 +54,7 @@ def _run(arguments: argparse.Namespace, context: Context) -> int:
     from engine.errors import EngineError
 
     repaired = _repair(context) if arguments.repair else None
+    found = _adopt(context) if arguments.repair else []
     try:
         settings: Any = context.settings
     except EngineError as error:
@@ -61,7 +63,8 @@ def _run(arguments: argparse.Namespace, context: Context) -> int:
     from engine.doctor import examine
 
     checks = []
-    for check in (*_terminal(), *examine(settings, network=arguments.network)):
+    remarks = [] if isinstance(settings, EngineError) else _remarks(settings)
+    for check in (*_terminal(), *examine(settings, network=arguments.network, remarks=remarks)):
         checks.append(check)
         if not context.json:
             _print(check)
@@ -70,8 +73,29 @@ def _run(arguments: argparse.Namespace, context: Context) -> int:
         result: dict[str, Any] = {"ok": ok, "checks": [asdict(check) for check in checks]}
         if arguments.repair:
             result["repair"] = asdict(repaired) | {"kept": str(repaired.kept)} if repaired else None
+            result["adopted_models"] = found
         print_json(result)
     return 0 if ok else 1
+
+
+def _remarks(settings: Settings) -> list[str]:
+    """What is wrong with the settings of the screen, which the engine knows nothing about."""
+    from engine.settings import ScreenSettings, source_of
+
+    found: list[str] = []
+    theme = settings.screen.theme
+    if theme != ScreenSettings().theme:
+        from textual.theme import BUILTIN_THEMES
+
+        if theme not in BUILTIN_THEMES:
+            names = ", ".join(sorted(BUILTIN_THEMES))
+            found.append(f"There is no theme named {theme!r} ({source_of('screen.theme')}). There are: {names}.")
+    if settings.keys:
+        from mtntui.app import MtntuiApp
+        from mtntui.keymap import commands, complaints
+
+        found += complaints(settings.keys, commands(MtntuiApp.command_sources(), settings.keys), source_of("keys"))
+    return found
 
 
 def _print(check: Check) -> None:
@@ -101,6 +125,21 @@ def _repair(context: Context) -> Repair | None:
     return result
 
 
+def _adopt(context: Context) -> list[str]:
+    """Put model folders that the database has forgotten on record again; returns their names."""
+    from engine.models.adopt import adopt, unrecorded
+
+    if not context.workspace.database.exists() or not unrecorded(context.workspace, context.database):
+        return []
+    from mtntui.cli.model_progress import Stop, reporting
+
+    with Stop().listening() as stop, reporting(as_json=False, stop=stop) as reporter:
+        names = adopt(context.workspace, context.database, reporter)
+    if names and not context.json:
+        print_text(f"Models that are on record again: {', '.join(names)}.\n")
+    return names
+
+
 def _print_repair(result: Repair) -> None:
     print_text(f"The damaged database is kept as {result.kept}.")
     print_text(f"Saved {', '.join(f'{table}: {count:,}' for table, count in result.rows.items())}.")
@@ -108,7 +147,7 @@ def _print_repair(result: Repair) -> None:
         ("Messages that are lost", result.missing_messages),
         ("Messages that lost a part of their text, and are marked", result.mended_messages),
         ("Messages that follow an earlier one now, because the one before them is lost", result.relinked_messages),
-        ("Conversations that lost their title", result.untitled_conversations),
+        ("Conversations that lost their title, and have one made of their first message", result.untitled_conversations),
     )
     for what, count in remarks:
         if count:

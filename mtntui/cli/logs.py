@@ -101,8 +101,19 @@ def _list(arguments: argparse.Namespace, context: Context) -> int:
         rows = [(c.id, c.title or "(untitled)", c.model, str(c.messages), local_time(c.updated_at)) for c in found]
         print_table(("ID", "TITLE", "MODEL", "MESSAGES", "UPDATED"), rows, flexible=1, right=(3,))
     else:
-        note("No conversation holds these words." if arguments.query else "There are no conversations yet.")
+        note(_nothing(arguments, arguments.query))
     return 0
+
+
+def _nothing(arguments: argparse.Namespace, query: str) -> str:
+    """Why nothing is listed."""
+    if arguments.limit == 0:
+        return "--limit 0 shows none."
+    if arguments.offset:
+        return f"There is nothing after the first {arguments.offset:,}."
+    if query:
+        return "No conversation holds these words."
+    return "No conversation is archived." if arguments.archived else "There are no conversations yet."
 
 
 def _fields(conversation: Conversation) -> dict[str, Any]:
@@ -147,7 +158,7 @@ def _search(arguments: argparse.Namespace, context: Context) -> int:
         print_json([_fields(conversation) | _snippet_fields(conversation.snippet) for conversation in found])
         return 0
     if not found:
-        note("No conversation holds these words.")
+        note(_nothing(arguments, " ".join(arguments.words)))
     for conversation in found:
         print_text(f"{conversation.id}  {local_time(conversation.updated_at)}  {one_line(conversation.title) or '(untitled)'}")
         if conversation.snippet:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from engine.errors import EngineError
 from mtntui.terminal_text import write_out
 
 _DESCRIPTION = """\
@@ -25,6 +26,23 @@ examples:
 Everything is kept in one folder: the platform's data directory, or the one that MTNTUI_HOME names."""
 
 
+class UsageError(EngineError):
+    """The command line is wrong.
+
+    Args:
+        message: a sentence.
+        command: the command that it is about, such as `mtntui ask`.
+        usage: how it is used, in argparse's words.
+    """
+
+    code = "usage"
+
+    def __init__(self, message: str, command: str, usage: str) -> None:
+        super().__init__(message, f"`{command} --help` explains it.")
+        self.command = command
+        self.usage = usage
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose options are never abbreviated, so that scripts keep working when options are added."""
 
@@ -32,6 +50,14 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(*args, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments.
+
+        Raises:
+            UsageError: always; `main` says it as text or as JSON.
+        """
+        raise UsageError(message, self.prog, self.format_usage())
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End the program; `message` may quote an argument, so it is made visible."""
@@ -57,7 +83,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments as a namespace; its `run(arguments, context) -> int` is the command's own function.
 
     Raises:
-        SystemExit: with 2 for wrong usage, 0 after `--help` and `--version`.
+        UsageError: they are wrong.
+        SystemExit: with 0 after `--help` and `--version`.
     """
     return build_parser().parse_args(arguments)
 

@@ -14,6 +14,7 @@ from pty_program import PtyProgram
 
 from engine.store.conversations import Conversations
 from engine.store.database import Database
+from engine.store.models import ModelRecord, Models
 
 LONG_CONTEXT = 32768
 GREEDY = ("--temperature", "0", "--repetition-penalty", "1")
@@ -76,8 +77,6 @@ def test_the_question_is_the_arguments_then_what_is_piped(home: Path) -> None:
     assert last_messages(home)[0]["content"] == "Review this:\n\n+ a line\n- another"
     mtntui(home, "ask", "--max-new-tokens", "1", stdin="only piped")
     assert last_messages(home)[0]["content"] == "only piped"
-    mtntui(home, "ask", "--max-new-tokens", "1", stdin=b"bytes \xff\xfe that are no text")
-    assert last_messages(home)[0]["content"] == "bytes \ufffd\ufffd that are no text"
     mtntui(home, "ask", "--max-new-tokens", "1", b"argument \xff", "--system", b"\xfe", stdin="")
     assert last_messages(home)[0]["content"] in {"argument ?", "argument \ufffd"}
 
@@ -126,9 +125,10 @@ def test_without_log_nothing_is_kept(home: Path) -> None:
         (["ask", "x", "--continue", "--system", "y"], 2, "--system"),
         (["ask", "x", "--continue", "--no-log"], 2, "not allowed with"),
         (["ask", "x", "--top-k", "many"], 2, "--top-k"),
-        (["ask", "x", "--temperature", "9"], 1, "`temperature` is 9.0."),
-        (["ask", "x", "--max-new-tokens", "0"], 1, "`max_new_tokens` is 0."),
-        (["ask", "x", "--stop", ""], 1, "`stop`"),
+        (["ask", "x", "--temperature", "hot"], 2, "invalid float value"),
+        (["ask", "x", "--temperature", "9"], 2, "--temperature: 9.0 cannot be used."),
+        (["ask", "x", "--max-new-tokens", "0"], 2, "It takes a whole number of 1 to 1,000,000."),
+        (["ask", "x", "--stop", ""], 2, "at least one character"),
         (["ask", "x", "--model", "no-such"], 1, "There is no model named no-such.\nThere are: tiny."),
         (["ask", "x", "--model", b"\xff"], 1, "is no valid text"),
         (["ask", "x", "--conversation", "zzzz"], 1, "There is no conversation 'zzzz'."),
@@ -260,3 +260,25 @@ def test_one_host_answers_all(home: Path) -> None:
     after = mtntui_json(home, "host", "status")
     assert before["pid"] == after["pid"]
     assert after["loaded"] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"GIF89a\0\0", "holds zero bytes"), (b"text, then \xff\xfe", "no UTF-8 text (byte 12 is not)")]
+)
+def test_input_that_is_no_text_is_refused_and_not_kept(home: Path, data: bytes, said: str) -> None:
+    before = conversations(home)
+    done = mtntui(home, "ask", "What is this?", stdin=data)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert conversations(home) == before
+
+
+def test_only_models_that_can_chat_are_offered(home: Path) -> None:
+    database = Database(home / "mtntui.db")
+    Models(database).put(ModelRecord("weights-alone", "safetensors", home / "models" / "weights-alone"))
+    try:
+        assert mtntui(home, "ask", "x", "--model", "nope").stderr.endswith("There are: tiny.\n")
+        assert "weights-alone" in mtntui(home, "models", "show", "nope").stderr
+    finally:
+        Models(database).remove("weights-alone")
+        database.close()

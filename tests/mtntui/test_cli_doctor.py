@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cli_program import PROGRAM, add_tiny_model, mtntui, mtntui_json, program_environment
 from pty_program import PtyProgram
+from tiny_models import tiny_graph, tiny_weights
 
 from engine.store.conversations import Conversations
 from engine.store.database import Database
@@ -229,3 +230,49 @@ def test_a_small_window_is_a_warning(home: Path) -> None:
     with PtyProgram([*PROGRAM, "doctor"], columns=50, rows=60, env=program_environment(home)) as program:
         assert program.wait(60) == 0
         assert "warn  terminal" in program.text()
+
+
+def test_settings_without_effect_are_a_finding(home: Path) -> None:
+    (home / "config.toml").write_text(
+        '[chat]\nmodel = "nope"\n[screen]\ntheme = "mud"\n'
+        '[keys]\nchat.stop = "ctrl+banana"\nprompt.send = "f9"\nchat.neww = "f20"\n'
+    )
+    found = checks(home)
+    assert found["settings"]["status"] == "warn"
+    for said in (
+        f"There is no theme named 'mud' ({home / 'config.toml'})",
+        f"{home / 'config.toml'} gives chat.stop the key 'ctrl+banana', which does not exist",
+        "gives prompt.send the key f9, which chat.copy has as well",
+        "gives a key to chat.neww, which does not exist. Did you mean chat.new?",
+    ):
+        assert said in found["settings"]["message"]
+    assert found["chat model"]["status"] == "warn"
+    assert f"`chat.model` is 'nope' ({home / 'config.toml'})" in found["chat model"]["message"]
+
+
+def test_a_home_that_others_can_read_is_a_warning(home: Path) -> None:
+    home.chmod(0o755)
+    found = checks(home)["permissions"]
+    assert found["status"] == "warn" and "755" in found["message"] and f"chmod 700 {home}" in found["remedy"]
+
+
+def test_a_repair_puts_models_on_record_again(home: Path) -> None:
+    weights = tiny_weights(home / "models" / "small")
+    graph = tiny_graph(home / "models")
+    graph.rename(graph.with_name("small-int4"))
+    (home / "models" / "notes").mkdir()
+    half = home / "models" / "half"
+    shutil.copytree(weights, half)
+    (half / "tokenizer.json").unlink()
+    assert "small, small-int4" in checks(home)["forgotten models"]["message"]
+    damage_header(home / "mtntui.db")
+
+    result = mtntui_json(home, "doctor", "--repair")
+
+    assert result["adopted_models"] == ["small", "small-int4"]
+    models = {model["name"]: model for model in mtntui_json(home, "models", "list")}
+    assert set(models) == {"small", "small-int4"}
+    assert (models["small"]["architecture"], models["small"]["chats"]) == ("LlamaForCausalLM", False)
+    assert (models["small-int4"]["parent"], models["small-int4"]["chats"]) == ("small", True)
+    assert all(model["state"] == "ready" for model in models.values())
+    assert mtntui_json(home, "doctor", "--repair")["adopted_models"] == []

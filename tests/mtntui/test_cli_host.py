@@ -30,3 +30,18 @@ def test_a_host_is_seen_and_ended(tmp_path: Path) -> None:
     assert mtntui_json(home, "host", "stop") == {"stopped": True}
     assert not alive(status["pid"])
     assert mtntui_json(home, "host", "status") == {"running": False}
+
+
+def test_the_hosts_log_is_private_and_does_not_grow_for_ever(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    add_tiny_model(home)
+    log = home / "logs" / "host.log"
+    log.write_bytes(b"old\n" * (1 << 19))
+    log.chmod(0o644)
+    assert mtntui(home, "ask", "x", "--max-new-tokens", "1").returncode == 3
+    mtntui(home, "host", "stop")
+    assert log.stat().st_size < 1 << 20 and log.stat().st_mode & 0o777 == 0o600
+    log.write_bytes(b"kept\n")
+    assert mtntui(home, "ask", "x", "--max-new-tokens", "1").returncode == 3
+    mtntui(home, "host", "stop")
+    assert log.read_bytes().startswith(b"kept\n")

@@ -145,3 +145,9 @@ def test_an_id_that_is_not_there_is_said(home: Path) -> None:
     done = mtntui(home, "logs", "show", "ffffffffffff")
     assert done.returncode == 1
     assert done.stderr == "There is no conversation 'ffffffffffff'.\nSee `mtntui logs list`.\n"
+
+
+def test_an_empty_list_says_why_it_is_empty(home: Path) -> None:
+    assert mtntui(home, "logs", "list", "--limit", "0").stderr == "--limit 0 shows none.\n"
+    assert mtntui(home, "logs", "search", "a", "--limit", "0").stderr == "--limit 0 shows none.\n"
+    assert mtntui(home, "logs", "list", "--offset", "5000").stderr == "There is nothing after the first 5,000.\n"

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -240,3 +242,86 @@ def test_a_settings_file_that_is_wrong_is_said(home: Path, content: str, said: s
     done = mtntui(home, "logs", "list")
     assert done.returncode == 1
     assert said in done.stderr and "config.toml" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ask", "--json", ""], "there is no question"),
+        (["ask", "--json", "--frob"], "unrecognized arguments: --frob"),
+        (["logs", "list", "--json", "--limit", "x"], "argument --limit: 'x'"),
+        (["ask", "x", "--json", "--temperature", "9"], "argument --temperature: 9.0 cannot be used. It takes 0 to 5."),
+    ],
+)
+def test_wrong_usage_is_a_line_of_json_for_who_asked_for_it(home: Path, arguments: list[str], said: str) -> None:
+    done = mtntui(home, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    error = json.loads(done.stderr)["error"]
+    assert error["code"] == "usage" and error["message"].startswith(said) and "--help` explains it." in error["hint"]
+
+
+def test_an_argument_that_only_looks_like_the_option_asks_for_no_json(home: Path) -> None:
+    assert "usage: mtntui" in mtntui(home, "logs", "list", "--", "--json").stderr
+
+
+def test_files_are_private_also_in_a_home_that_is_not(home: Path) -> None:
+    home.mkdir(mode=0o755)
+    (home / "mtntui.db").touch(0o644)
+    (home / "logs").mkdir(mode=0o755)
+    (home / "logs" / "mtntui.log").touch(0o644)
+    old = os.umask(0o022)
+    try:
+        assert mtntui(home, "logs", "show", break_a_row(home)).returncode == 70
+    finally:
+        os.umask(old)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (home / "mtntui.db", home / "logs" / "mtntui.log")}
+    assert modes == {"mtntui.db": 0o600, "mtntui.log": 0o600}
+
+
+@contextmanager
+def mounted(folder: Path, options: str) -> Iterator[None]:
+    """A small file system of its own at `folder`."""
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.decode().strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+needs_mount = pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="only root may mount")
+
+
+@needs_mount
+@pytest.mark.parametrize("command", [["logs", "list"], ["ask", "x"]])
+@pytest.mark.parametrize("left", [0, 8192])
+def test_a_full_disk_is_called_full(tmp_path: Path, left: int, command: list[str]) -> None:
+    with mounted(tmp_path / "disk", "size=1m,mode=700"):
+        home = tmp_path / "disk" / "home"
+        a_conversation(home)
+        filler = home / "filler"
+        with filler.open("wb", buffering=0) as file:
+            with pytest.raises(OSError, match="No space"):
+                while True:
+                    file.write(b"x" * 4096)
+            file.truncate(file.tell() - left)
+        done = mtntui(home, *command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"The disk that holds {home / 'mtntui.db'} is full." in done.stderr
+        found = {check["name"]: check for check in json.loads(mtntui(home, "doctor", "--json").stdout)["checks"]}
+        assert f"The disk of {home} is full" in found["workspace"]["message"]
+        assert "writable" not in found["workspace"]["message"]
+        assert "is full" in found["database"]["message"] and "mtntui doctor" not in found["database"]["remedy"]
+
+
+@needs_mount
+def test_a_read_only_file_system_is_called_so(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=1m,mode=700"):
+        home = tmp_path / "disk" / "home"
+        a_conversation(home)
+        subprocess.run(["mount", "-o", "remount,ro", tmp_path / "disk"], check=True)
+        done = mtntui(home, "logs", "list")
+        assert done.returncode == 1
+        assert f"The workspace {home} cannot be written: it lies on a read-only file system." in done.stderr

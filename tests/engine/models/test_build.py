@@ -15,7 +15,7 @@ from model_workspace import ModelWorkspace, Remembered
 from tiny_models import tiny_graph, tiny_weights
 
 import engine
-from engine.errors import InvalidInputError, NotFoundError, StorageError
+from engine.errors import InvalidInputError, NotFoundError, StorageError, error_from
 from engine.inference.onnx_generator import Graph
 from engine.models.add import add
 from engine.models.build import build
@@ -281,3 +281,29 @@ def test_weights_removed_while_their_graph_is_built_are_said_and_the_longest_nam
     assert place.model_folders() == {name}
     place.models.put(record)
     assert build(name, place.workspace, place.database, Remembered()).name == f"{name}-int4"
+
+
+def test_a_graph_with_cut_weights_is_a_clean_sentence(place: ModelWorkspace, tmp_path: Path) -> None:
+    folder = tiny_graph(tmp_path)
+    data = next(path for path in folder.iterdir() if path.suffix == ".data")
+    os.truncate(data, data.stat().st_size // 2)
+    with pytest.raises(InvalidInputError) as caught:
+        add(folder, place.workspace, place.database, Remembered(), name="cut")
+    assert caught.value.message == f"The graph in {folder} cannot be loaded: a file of its weights is missing or cut short."
+    assert "ONNXRuntimeError" in (place.workspace.log_file.parent / "try-cut.log").read_text()
+
+
+def test_a_graph_that_is_noise_is_a_clean_sentence(place: ModelWorkspace, tmp_path: Path) -> None:
+    folder = tiny_graph(tmp_path)
+    (folder / "model.onnx").write_bytes(b"noise" * 100)
+    with pytest.raises(InvalidInputError) as caught:
+        add(folder, place.workspace, place.database, Remembered(), name="noise")
+    said = caught.value.message
+    assert said.startswith(f"The graph in {folder} cannot be loaded: ") and len(said) < len(str(folder)) + 120
+    assert not any(word in said for word in (".partial", "ONNXRuntimeError", "::", ".cc"))
+
+
+def test_codes_of_no_common_class_survive_a_process() -> None:
+    error = error_from("download", "The server hung up.", "Try again.")
+    assert (error.code, error.message, error.hint) == ("download", "The server hung up.", "Try again.")
+    assert error_from("not_found", "x").code == "not_found" and error_from("error", "x").code == "error"

@@ -177,3 +177,18 @@ def test_a_commit_that_fails_leaves_the_connection_usable(path: Path) -> None:
     with database.transaction() as connection:
         assert connection.execute("SELECT count(*) FROM messages").fetchone()[0] == 0
     database.close()
+
+
+def test_the_owner_alone_can_read_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "mtntui.db"
+    Database(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    database = Database(path)
+    database.query("CREATE TABLE x (y)")
+    assert {entry.name: entry.stat().st_mode & 0o777 for entry in tmp_path.iterdir()} == {
+        "mtntui.db": 0o600,
+        "mtntui.db-wal": 0o600,
+        "mtntui.db-shm": 0o600,
+    }
+    database.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import NotFoundError, StorageError
-from engine.store.conversations import Conversations
+from engine.store.conversations import Conversations, title_from
 from engine.store.database import Database
 from engine.store.models import ModelRecord, Models
 from engine.store.pages import Pages
@@ -177,7 +177,8 @@ def test_messages_whose_conversations_are_lost_get_new_ones(copy: tuple[Path, di
     assert result.untitled_conversations == CONVERSATIONS
     database = Database(path)
     found = Conversations(database).browse(limit=100)
-    assert {conversation.title for conversation in found} == {"Recovered conversation"}
+    assert {conversation.title for conversation in found} == {title_from(message_text(n, 0)) for n in range(CONVERSATIONS)}
+    assert {conversation.titled_by for conversation in found} == {"auto"}
     assert all(conversation.messages == TURNS and conversation.head for conversation in found)
     database.close()
 

@@ -3,7 +3,10 @@
 import re
 from dataclasses import replace
 
-from mtntui.keymap import complaints, key_name
+import pytest
+
+from mtntui.app import MtntuiApp
+from mtntui.keymap import commands, complaints, key_name
 from mtntui.screens.help import HelpScreen
 
 from .chat_app import chat_app, settings_for, toasts, until
@@ -63,8 +66,41 @@ async def test_an_unknown_theme_is_named(home):
 
 
 def test_complaints_suggest_the_nearest_name():
-    assert complaints({"chat.neww": "f2"}, ["chat.new", "app.help"])[0].endswith("Did you mean chat.new?")
-    assert complaints({"chat.new": "f2"}, ["chat.new"]) == []
+    assert complained({"chat.neww": "f20"})[0].endswith("gives a key to chat.neww, which does not exist. Did you mean chat.new?")
+    assert complained({"chat.new": "f20"}) == []
+
+
+def complained(keys: dict[str, str]) -> list[str]:
+    return complaints(keys, commands(MtntuiApp.command_sources(), keys), "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("ctrl+banana", "Keys are written as in"),
+        ("F20", "Did you mean f20?"),
+        (" f20", "Did you mean f20?"),
+        ("?", "Did you mean question_mark?"),
+        ("", "Keys are written as in"),
+        ("control+x", "Keys are written as in"),
+    ],
+)
+def test_complaints_name_a_key_that_no_keyboard_has(key, advice):
+    (said,) = complained({"chat.stop": f"escape,{key}"})
+    assert said.startswith(f"config.toml gives chat.stop the key {key!r}, which does not exist.") and advice in said
+
+
+@pytest.mark.parametrize("key", ["f20", "ctrl+shift+up", "alt+ö", "ctrl+question_mark", "shift+f5", "ctrl+slash", "alt+pagedown"])
+def test_keys_that_exist_are_not_complained_about(key):
+    assert complained({"chat.stop": key}) == []
+
+
+def test_complaints_name_the_other_command_that_has_the_key():
+    assert complained({"prompt.send": "f9"}) == ["config.toml gives prompt.send the key f9, which chat.copy has as well."]
+    assert complained({"chat.new": "ctrl+q"}) == ["config.toml gives chat.new the key ctrl+q, which app.quit has as well."]
+    assert complained({"prompt.send": "f9", "chat.copy": "f20"}) == [], "the other one moved away"
+    own = {entry.id: ",".join(entry.keys) for entry in commands(MtntuiApp.command_sources(), {})}
+    assert complained(own) == [], "nobody is told off for writing down the keys as they are"
 
 
 def test_keys_are_named_as_people_write_them():
