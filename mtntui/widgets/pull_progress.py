@@ -28,17 +28,24 @@ class PullProgress(Widget):
         state = self.state
         match state.phase:
             case "running":
-                return self._bar(state)
+                return self._waiting(state) if state.waits else self._bar(state)
             case "failed":
                 return Content.assemble((visible(state.message), "$text-error"), "\n", (visible(state.hint), "$foreground-muted"))
             case "cancelled":
+                kept = "The next one goes on from here." if state.task == "fetch" else "Nothing half made is left."
                 return Content.assemble(
-                    f"The fetch of {one_line(state.name, 60)} was stopped. ", ("It goes on from here.", "$foreground-muted")
+                    f"The {state.task} of {one_line(state.name, 60)} was stopped.\n", (kept, "$foreground-muted")
                 )
             case "done":
                 return Content(f"{one_line(state.model, 60)} is ready.")
             case _:
                 return Content("")
+
+    def _waiting(self, state: PullState) -> Content:
+        return Content.assemble(
+            "Another mtntui is at work on ", (one_line(state.name, 40), "bold"), ".\n",
+            ("This one takes over as soon as that one ends.", "$foreground-muted"),
+        )  # fmt: skip
 
     def _bar(self, state: PullState) -> Content:
         progress = state.progress or Progress("starting")

