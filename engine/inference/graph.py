@@ -8,6 +8,7 @@ same buffer is bound as past and as present, so that a step copies nothing
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,7 +179,10 @@ class Graph:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no base class
-            raise InvalidInputError(f"The graph {path} cannot be loaded: {error}.", "Build or fetch the model again.") from error
+            said = _first_clause(str(error))
+            raise InvalidInputError(
+                f"The graph in {folder} cannot be loaded: {said}.", "Build or fetch the model again."
+            ) from error
         self._positions = self._check_signature(folder)
         types = {entry.name: entry.type for entry in self._session.get_inputs()}
         self._dtype = np.float16 if "float16" in types[self.config.past_key % 0] else np.float32
@@ -238,3 +242,12 @@ class Graph:
             raise EngineError(f"The model could not be run: {error}.", "Use a smaller model or a shorter prompt.") from error
         last: NDArray[np.float32] = logits[:, -1].astype(np.float32, copy=False)
         return last
+
+
+def _first_clause(trace: str) -> str:
+    """What onnxruntime says about a graph, without its places in C++ and without paths."""
+    if re.search(r"out of bounds or can not be read|External data|external initializer", trace, re.IGNORECASE):
+        return "a file of its weights is missing or cut short"
+    words = re.split(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", trace)[-1]
+    words = re.sub(r"(?:Load model from )?\S*/\S*(?: failed:?)?", "", words)
+    return re.split(r"[.:;\n]\s|\n", words.strip())[0].strip(" .:")[:200] or "onnxruntime refuses it"

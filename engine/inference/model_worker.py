@@ -111,6 +111,8 @@ class ModelWorker:
 
             generator = OnnxGenerator(self._folder, self._threads)
         except Exception as error:
+            if error.__cause__ is not None:  # onnxruntime's own words, which go on for a page
+                self._log(f"{self.name}: {error.__cause__}")
             self.trouble = self._explain(error)
             self.settled.set()
             self._refuse(self.trouble)
