@@ -145,6 +145,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
 
     def copy_to_clipboard(self, text: str) -> None:
         """Copy through tmux where there is one, else by OSC 52, and say which."""
+        self._clipboard = text  # What Ctrl+V puts in, also when the copy itself goes through tmux.
         self.run_worker(self._copy(visible(text)), group="copy")
 
     async def _copy(self, text: str) -> None:
@@ -208,14 +209,14 @@ class MtntuiApp(App[int], inherit_bindings=False):
         """Keys as people write them."""
         return key_name(binding.key)
 
-    async def action_interrupt(self) -> None:
+    def action_interrupt(self) -> None:
         """Ctrl+C: copy a selection, else stop a reply, else quit at the second press."""
         if (selection := self._selection()) is not None:
             self.copy_to_clipboard(selection)
             self.screen.clear_selection()
             return
         stop = getattr(self.screen, "stop_reply", None)
-        if stop is not None and await stop():
+        if stop is not None and stop():
             return
         now = time.monotonic()
         if now - self._last_interrupt < QUIT_SECONDS:

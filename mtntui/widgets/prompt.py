@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.message import Message
 from textual.widgets import TextArea
 
 from mtntui.keymap import command
@@ -15,7 +14,12 @@ from mtntui.widgets.prompt_text import Pastes, PromptHistory
 
 
 class Prompt(TextArea):
-    """A text area that starts with one row, grows with its text, and sends it with Enter."""
+    """A text area that starts with one row, grows with its text, and sends it with Enter.
+
+    Args:
+        placeholder: what an empty prompt shows.
+        send: takes all of the text, large pastes included, and says whether it is on its way; what is not stays in the prompt.
+    """
 
     DEFAULT_CSS = """
     Prompt {
@@ -50,19 +54,7 @@ class Prompt(TextArea):
         command("prompt.newer", "down", "newer", "Later prompt", "Back towards the newest prompt."),
     ]
 
-    @dataclass
-    class Submitted(Message):
-        """The user sends the prompt; it is still in place until `clear` is called.
-
-        Attributes:
-            prompt: the sender.
-            text: all of it, large pastes included.
-        """
-
-        prompt: Prompt
-        text: str
-
-    def __init__(self, placeholder: str = "", *, id: str | None = None) -> None:
+    def __init__(self, placeholder: str, send: Callable[[str], bool], *, id: str | None = None) -> None:
         super().__init__(
             id=id, soft_wrap=True, compact=True, highlight_cursor_line=False, placeholder=placeholder, tab_behavior="focus"
         )
@@ -70,15 +62,15 @@ class Prompt(TextArea):
         self.match_cursor_bracket = False
         self.pastes = Pastes()
         self.earlier = PromptHistory()
+        self._send = send
         self._recalled: str | None = None
-        self._offered = ""
 
     def on_paste(self, event: events.Paste) -> None:
         """Let a large paste in as a placeholder, so that typing stays fluid."""
         if self.pastes.wants(event.text):
             event.prevent_default()
             event.stop()
-            self.insert(self.pastes.add(event.text))
+            self._replace_via_keyboard(self.pastes.add(event.text), *self.selection)
 
     def put(self, text: str) -> None:
         """Replace what stands in the prompt, placeholders included; the cursor goes to the end."""
@@ -98,8 +90,12 @@ class Prompt(TextArea):
         self.call_later(self._offer)
 
     def _offer(self) -> None:
-        self._offered = self.text
-        self.post_message(self.Submitted(self, self.pastes.expand(self.text)))
+        # Called, not posted: with a message, what else came in the burst would be in the prompt before it is emptied.
+        text = self.pastes.expand(self.text)
+        if self._send(text):
+            self.earlier.add(text)
+            self._recalled = None
+            self.put("")
 
     def action_newline(self) -> None:
         """Break the line at the cursor."""
@@ -128,12 +124,6 @@ class Prompt(TextArea):
         self._recalled = shown or None
         self.put(shown)
         self.move_cursor((0, 0) if shown else self.document.end)
-
-    def sent(self, text: str) -> None:
-        """Take what was offered out of the prompt and remember it; what was typed since stays."""
-        self.earlier.add(text)
-        self._recalled = None
-        self.put(self.text.removeprefix(self._offered))
 
     def action_delete_left(self) -> None:
         """Delete a character, or a placeholder as one."""

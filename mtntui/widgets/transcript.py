@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.events import Click
+from textual.message import Message
 from textual.widget import Widget
 
+from engine.errors import EngineError
 from engine.store.conversations import StoredMessage
 from mtntui.keymap import command
 from mtntui.widgets.message_window import PAGE, MessageWindow
@@ -50,6 +53,12 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         command("reply.correct", "e", "screen.correct", "Correct", "Write what the reply should have been.", show=True),
         command("reply.copy", "y,c", "screen.copy_reply", "Copy", "Copy the message as it was written.", show=True),
     ]
+
+    @dataclass
+    class Failed(Message):
+        """Messages could not be read from the store."""
+
+        error: EngineError
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,36 +148,33 @@ class Transcript(VerticalScroll, inherit_bindings=False):
             return
         if new_value < old_value and new_value < self.size.height and self.window.more_above:
             self.paging = True
-            self.run_worker(self._page_up(), group="paging")
+            self.run_worker(self._page(self._page_up), group="paging")
         elif new_value > old_value and self.max_scroll_y - new_value < self.size.height and self.window.more_below:
             self.paging = True
-            self.run_worker(self._page_down(), group="paging")
+            self.run_worker(self._page(self._page_down), group="paging")
 
-    async def _page_up(self) -> None:
+    async def _page(self, turn_page: Callable[[Load], Awaitable[None]]) -> None:
         try:
-            assert self._load is not None
-            load, (before, limit) = self._load, self.window.page_above()
-            messages = await load(before, limit)
-            if load is not self._load:  # Another conversation was opened meanwhile.
-                return
-            mark = self.turns[0]
-            async with self.batch():
-                await self._keeping_in_place(mark, self._mount_above(messages, limit))
+            if self._load is not None:
+                await turn_page(self._load)
+        except EngineError as error:
+            self.post_message(self.Failed(error))
         finally:
             self.paging = False
 
-    async def _page_down(self) -> None:
-        try:
-            assert self._load is not None
-            load, (before, limit) = self._load, self.window.page_below()
-            messages = await load(before, limit)
-            if load is not self._load:
-                return
-            mark = self.turns[-1]
-            async with self.batch():
-                await self._keeping_in_place(mark, self._mount_below(messages))
-        finally:
-            self.paging = False
+    async def _page_up(self, load: Load) -> None:
+        window, (before, limit) = self.window, self.window.page_above()
+        messages = await load(before, limit)
+        async with self.batch():
+            if window is self.window:  # Else something else is shown by now: another conversation, or this one's end.
+                await self._keeping_in_place(self.turns[0], self._mount_above(messages, limit))
+
+    async def _page_down(self, load: Load) -> None:
+        window, (before, limit) = self.window, self.window.page_below()
+        messages = await load(before, limit)
+        async with self.batch():
+            if window is self.window:
+                await self._keeping_in_place(self.turns[-1], self._mount_below(messages))
 
     async def _mount_above(self, messages: list[StoredMessage], asked: int) -> None:
         surplus = self.window.prepended([message.id for message in messages], asked)
@@ -225,7 +231,10 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     async def action_newest(self) -> None:
         """Go to the end and follow it."""
         if self.window.more_below and self._load is not None:
-            await self.show(self._load)
+            try:
+                await self.show(self._load)
+            except EngineError as error:
+                self.post_message(self.Failed(error))
         if turns := self.turns:
             self.select(turns[-1])
         self.anchor()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,6 +34,9 @@ class Desk:
         self._drafts: dict[str, str] = {}
         self._deleted: list[Conversation] = []
         self._list_length = PAGE
+        self._showing = asyncio.Lock()
+        self._shown = False
+        self._wish = 0
         self.conversation: Conversation | None = None
         self.model = ""
 
@@ -46,13 +50,19 @@ class Desk:
         await self._show(first)
         await self.fill_list()
         if self._screen.replying.reply is None and await self._services.chat.settle():
+            self._keep_draft()
             await self._show(self.conversation)
 
     async def open(self, identifier: str) -> None:
         """Open a conversation; a reply in progress goes on in the inference host."""
+        self._wish += 1
         if self.conversation is not None and identifier == self.conversation.id:
+            await self.show_open()
             return
+        wish = self._wish
         found = await asyncio.to_thread(self._conversations.get, identifier)
+        if wish != self._wish:  # The user went on to another one meanwhile.
+            return
         self._keep_draft()
         await self._show(found)
 
@@ -64,15 +74,33 @@ class Desk:
         """
         self._keep_draft()
         self._turn_to(None)
-        return self._fill(None)
+        return self.show_open()
 
-    async def ensure(self) -> Conversation:
-        """The open conversation, stored now if it is new."""
-        if self.conversation is None:
-            system = self._services.settings.chat.system
-            self.conversation = await asyncio.to_thread(self._conversations.create, model=self.model, system=system)
+    async def store_new(self, model: str, claim: object) -> Conversation:
+        """Store a new conversation; it is the open one if the claim on the transcript still holds."""
+        system = self._services.settings.chat.system
+        created = await asyncio.to_thread(self._conversations.create, model=model, system=system)
+        if self._screen.replying.holds(claim):
+            self.conversation = created
             await self._screen.transcript.clear()
-        return self.conversation
+        return created
+
+    def moved_on(self, identifier: str, head: int) -> None:
+        """We stored a message: what another program stores from now on differs from this."""
+        if self.conversation is not None and self.conversation.id == identifier:
+            self.conversation = replace(self.conversation, head=head)
+
+    def give_back(self, identifier: str, text: str) -> None:
+        """Return text that could not be sent to the prompt, or to the draft of the conversation it was written for."""
+        if identifier == self.open_id:
+            self._screen.prompt.put_back(text)
+        else:
+            self._drafts[identifier] = "\n".join(filter(None, (text, self._drafts.get(identifier))))
+
+    @property
+    def open_id(self) -> str:
+        """The open conversation's id; empty for a new one."""
+        return self.conversation.id if self.conversation is not None else ""
 
     async def note_changes(self) -> None:
         """Something of ours was stored: keep up."""
@@ -82,14 +110,27 @@ class Desk:
 
     async def _show(self, conversation: Conversation | None) -> None:
         self._turn_to(conversation)
-        await self._fill(conversation)
+        await self.show_open()
+
+    async def show_open(self) -> None:
+        """See to it that the transcript shows the open conversation, also when showing it was broken off before."""
+        async with self._showing:
+            while not self._shown:
+                self._shown = True
+                try:
+                    await self._fill(self.conversation)
+                except BaseException:
+                    self._shown = False
+                    raise
 
     def _turn_to(self, conversation: Conversation | None) -> None:
         """What is written from now on belongs to this conversation."""
         self._screen.replying.leave()
         self.conversation = conversation
+        self._shown = False
+        self._wish += 1
         self.use_model()
-        self._screen.prompt.put(self._drafts.get(conversation.id if conversation else "", ""))
+        self._screen.prompt.put(self._drafts.get(self.open_id, ""))
 
     async def _fill(self, conversation: Conversation | None) -> None:
         screen = self._screen
@@ -103,11 +144,11 @@ class Desk:
                 screen.prompt.earlier.add(message.content)
         self._show_numbers(messages)
         screen.list.follow(conversation.id if conversation else None)
-        if messages and messages[-1].status == "streaming":
-            screen.guard(screen.replying.resume(messages[-1]), "reply", exclusive=False)
+        if messages and messages[-1].status == "streaming" and self._shown:
+            screen.guard(screen.replying.resume(messages[-1], screen.replying.claim()), "reply", exclusive=False)
 
     def _keep_draft(self) -> None:
-        self._drafts[self.conversation.id if self.conversation is not None else ""] = self._screen.prompt.text
+        self._drafts[self.open_id] = self._screen.prompt.text
 
     def use_model(self, name: str = "") -> None:
         """Let a model answer from now on: the one named, or the one that suits the open conversation."""
@@ -120,6 +161,7 @@ class Desk:
         self.use_model(name)
         if self.conversation is not None:
             await asyncio.to_thread(self._conversations.set_model, self.conversation.id, self.model)
+            await self.show_open()
         else:
             await self._screen.transcript.clear(self._screen.first_model.welcome(self.model))
 
@@ -153,14 +195,16 @@ class Desk:
         if not self.model:
             self.use_model()
             self._screen.first_model.appeared(self.model)
-        if self.conversation is None or self._screen.replying.reply is not None:
+        if self.conversation is None or self._screen.replying.busy:
             return
+        identifier = self.open_id
         try:
-            now = await asyncio.to_thread(self._conversations.get, self.conversation.id)
+            now = await asyncio.to_thread(self._conversations.get, identifier)
         except NotFoundError:  # Deleted elsewhere. Its text stays on the screen; writing goes on in a new one.
-            self.conversation = None
+            if identifier == self.open_id:
+                self.conversation = None
             return
-        if now.head != self.conversation.head and self._screen.replying.reply is None:
+        if identifier == self.open_id and now.head != self.conversation.head and not self._screen.replying.busy:
             self._keep_draft()
             await self._show(now)
 
@@ -176,7 +220,8 @@ class Desk:
         self._deleted.append(gone)
         if self.conversation is not None and self.conversation.id == identifier:
             self._keep_draft()
-            await self._show(None)
+            self._turn_to(None)
+        await self.show_open()
         await self.fill_list()
         return gone
 

@@ -21,6 +21,7 @@ class Opinions:
 
     def __init__(self, screen: ChatScreen) -> None:
         self._screen = screen
+        self._one_at_a_time = asyncio.Lock()
 
     def target(self) -> Turn | None:
         """The selected reply while the transcript has the focus, else the last one; says so when there is none."""
@@ -36,10 +37,11 @@ class Opinions:
 
     async def rate(self, rating: Literal["good", "bad", ""]) -> None:
         """Record a rating; the one that the reply has already, or an empty one, takes it back."""
-        if (turn := self.target()) is not None:
-            back = not rating or turn.stored.rating == rating
-            await self._record(turn, None if back else rating or None)
-            self._screen.app.say("The rating was taken back." if back else f"Marked as {rating}.", timeout=2)
+        async with self._one_at_a_time:
+            if (turn := self.target()) is not None:
+                back = not rating or turn.stored.rating == rating
+                await self._record(turn, None if back else rating or None)
+                self._screen.app.say("The rating was taken back." if back else f"Marked as {rating}.", timeout=2)
 
     async def correct(self) -> None:
         """Let the user write what the reply should have been. Leaving the editor records nothing."""

@@ -8,14 +8,16 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NotFoundError, PromptTooLongError
-from engine.store.conversations import Conversation, StoredMessage
+from engine.store.conversations import StoredMessage
 from mtntui.services import Services
 from mtntui.widgets.notice import Notice
 from mtntui.widgets.prompt import Prompt
 from mtntui.widgets.status_line import StatusLine
 from mtntui.widgets.transcript import Transcript
+from mtntui.widgets.turn import Turn
 
 if TYPE_CHECKING:
+    from engine.chat.session import Exchange
     from engine.inference.types import Event, SamplingParameters
     from mtntui.screens.chat.live_reply import LiveReply
 
@@ -38,6 +40,7 @@ class Replying:
         self._status = status
         self._changed = changed
         self._live: LiveReply | None = None
+        self._claim: object | None = None
         self._starting: dict[int, LiveReply] = {}  # Asked for, and no event of them has come yet.
 
     @property
@@ -46,42 +49,69 @@ class Replying:
         return self._live.reply if self._live is not None else None
 
     @property
+    def busy(self) -> bool:
+        """Whether a reply is followed, or about to be asked for."""
+        return self._live is not None or self._claim is not None
+
+    def claim(self) -> object:
+        """Take the transcript for a reply that is about to be asked for; opening another conversation takes it back."""
+        self._claim = object()
+        return self._claim
+
+    def holds(self, claim: object) -> bool:
+        """Whether the transcript still waits for the reply of this claim."""
+        return self._claim is claim
+
+    def release(self, claim: object) -> None:
+        """Give up a claim, if it still holds."""
+        if self._claim is claim:
+            self._claim = None
+
+    @property
     def _parameters(self) -> SamplingParameters:
         from engine.chat.session import parameters_from
 
         return parameters_from(self._services.settings.chat)
 
-    async def send(self, conversation: Conversation, text: str, model: str) -> None:
-        """Store what the user wrote, show it, and follow the reply to its end.
+    async def store(self, conversation: str, text: str, model: str) -> Exchange:
+        """Store what the user wrote, and a place for the reply.
 
         Raises:
-            EngineError: it could not be stored; the text is back in the prompt.
+            EngineError: it could not be stored.
         """
-        try:
-            exchange = await asyncio.to_thread(
-                self._services.chat.send, conversation.id, text, model=model, parameters=self._parameters
-            )
-        except BaseException:
-            self._prompt.put_back(text)
-            raise
-        await self._transcript.add(exchange.user, exchange.reply)
-        await self.follow(exchange.reply, self._services.chat.stream(exchange.reply), text)
+        return await asyncio.to_thread(self._services.chat.send, conversation, text, model=model, parameters=self._parameters)
 
-    async def again(self, reply: int, model: str) -> None:
+    async def ask(self, exchange: Exchange, claim: object) -> None:
+        """Ask for the reply to what was stored; show both and follow the reply to its end while the claim holds."""
+        if self.holds(claim):
+            await self._transcript.add(exchange.user, exchange.reply)
+        await self.follow(exchange.reply, self._services.chat.stream(exchange.reply), exchange.user.content, claim=claim)
+
+    async def again(self, reply: int, model: str, claim: object) -> None:
         """Ask for another reply to the message that `reply` answered; the earlier one stays in the store as a branch."""
         chat = self._services.chat
         exchange = await asyncio.to_thread(chat.retry, reply, model=model, parameters=self._parameters)
-        await self._transcript.cut_after(exchange.user.id)
-        await self._transcript.add(exchange.reply)
-        await self.follow(exchange.reply, chat.stream(exchange.reply))
+        if self.holds(claim):
+            await self._transcript.cut_after(exchange.user.id)
+        if self.holds(claim):
+            await self._transcript.add(exchange.reply)
+        await self.follow(exchange.reply, chat.stream(exchange.reply), claim=claim)
 
-    async def resume(self, reply: StoredMessage) -> None:
+    async def resume(self, reply: StoredMessage, claim: object) -> None:
         """Join a reply that another terminal, or this one before it was closed, asked for."""
+        if not self.holds(claim):
+            return
+        try:
+            await self._join(reply, claim)
+        finally:
+            self.release(claim)
+
+    async def _join(self, reply: StoredMessage, claim: object) -> None:
         if (live := self._starting.get(reply.id)) is not None and (turn := self._transcript.turn(reply.id)) is not None:
             live.turn = turn  # Its request is still on the way to the host, which could not tell us anything yet.
             self._begin(live)
         else:
-            await self.follow(reply, self._services.chat.resume(reply.id))
+            await self.follow(reply, self._services.chat.resume(reply.id), claim=claim)
 
     async def stop(self) -> bool:
         """Stop the reply in progress; what exists of it is kept. False when there is none."""
@@ -95,27 +125,28 @@ class Replying:
 
     def leave(self) -> None:
         """Another conversation is opened: the reply goes on in the inference host, unseen."""
+        self._claim = None
         if self._live is not None:
             self._live = None
             self._status.set(state="", busy=False)
             self._changed()
 
-    async def follow(self, reply: StoredMessage, events: AsyncGenerator[Event], sent: str = "") -> None:
-        """Show a reply's events until it ends or is left.
+    async def follow(self, reply: StoredMessage, events: AsyncGenerator[Event], sent: str = "", *, claim: object) -> None:
+        """Show a reply's events until it ends or is left; one that was left already is only asked for.
 
         Args:
             reply: as `Chat` prepared it; the transcript shows it.
             events: its generation's.
             sent: what the user wrote, to be given back if it does not fit into the model's context.
+            claim: what holds the transcript for it.
         """
         from mtntui.screens.chat.live_reply import LiveReply
 
         turn = self._transcript.turn(reply.id)
-        if turn is None:
-            return
-        live = LiveReply(reply.id, turn, self._transcript, self._status)
+        live = LiveReply(reply.id, turn or Turn(reply), self._transcript, self._status)
         self._starting[reply.id] = live
-        self._begin(live)
+        if turn is not None and self.holds(claim):
+            self._begin(live)
         problem: EngineError | None = None
         try:
             async with aclosing(events):
@@ -129,8 +160,9 @@ class Replying:
         if self._live is live:
             self.leave()
             stored = await asyncio.to_thread(self._services.conversations.message, reply.id)
-            await live.turn.show(stored)
-            if problem is not None:
+            if live.turn.is_attached:
+                await live.turn.show(stored)
+            if problem is not None and live.turn.is_attached:
                 await self._explain(problem, stored, sent)
 
     async def _listen(self, live: LiveReply, events: AsyncGenerator[Event]) -> None:
@@ -150,6 +182,6 @@ class Replying:
             await self._transcript.mount(Notice(problem.message, problem.hint, kind="error"))
 
     def _begin(self, live: LiveReply) -> None:
-        self._live = live
+        self._live, self._claim = live, None
         self._status.set(state="waiting…", busy=True, first_token_ms=None, tokens_per_second=None)
         self._changed()

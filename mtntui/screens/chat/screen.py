@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual import on, work
@@ -115,7 +115,7 @@ class ChatScreen(Screen[None]):
         self.services = services
         self._first = first
         self.transcript = Transcript()
-        self.prompt = Prompt("Write a message", id="prompt")
+        self.prompt = Prompt("Write a message", self._accept, id="prompt")
         self.status = StatusLine()
         self.list = ConversationList()
         self.replying = Replying(services, self.transcript, self.prompt, self.status, self.refresh_bindings)
@@ -125,6 +125,7 @@ class ChatScreen(Screen[None]):
         self._watch = StoreWatch(services.database)
         self.arrived = False
         self._new_early = False
+        self._asked_early: Callable[[], object] | None = None
         self._sent_early: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -182,10 +183,12 @@ class ChatScreen(Screen[None]):
             self.prompt.put(text)
             await opening
         for early in self._sent_early:
-            if self.desk.model and early is self._sent_early[0]:
-                self.guard(self._send(early), "reply", exclusive=False)
+            if self.desk.model and not self.replying.busy:
+                self._begin_to_send(early)
             else:
                 self.prompt.put_back(early)
+        if self._asked_early is not None:
+            self._asked_early()
 
     def _poll(self) -> None:
         try:
@@ -200,7 +203,8 @@ class ChatScreen(Screen[None]):
         Args:
             awaitable: what to do.
             group: the kind of thing it is.
-            exclusive: whether what still goes on of this group is cancelled first.
+            exclusive: whether what still goes on of this group is cancelled first. Never for what mounts or removes widgets:
+                Textual would cancel those widgets' own tasks, and they would stay, dead.
         """
 
         async def guarded() -> None:
@@ -220,37 +224,65 @@ class ChatScreen(Screen[None]):
 
     # The prompt
 
-    @on(Prompt.Submitted)
-    def _submitted(self, event: Prompt.Submitted) -> None:
-        event.stop()
-        if not self.arrived:
-            if event.text.strip():
-                self.prompt.sent(event.text)
-                self._sent_early.append(event.text)
-        elif not self.desk.model:
+    def _accept(self, text: str) -> bool:
+        """Send what the user wrote; False when it cannot be sent now."""
+        if self.arrived and not self.desk.model:
             self.first_model.start()
-        elif self.replying.reply is not None:
-            self.app.say("A reply is being written. Esc stops it; your message stays in the prompt.", timeout=3)
-        elif event.text.strip():
-            self.prompt.sent(event.text)
-            self.guard(self._send(event.text), "reply", exclusive=False)
+        elif self.replying.busy:
+            self._say_busy()
+        elif text.strip():
+            if self.arrived:
+                self._begin_to_send(text)
+            else:
+                self._sent_early.append(text)
+            return True
+        return False
 
-    async def _send(self, text: str) -> None:
+    def _say_busy(self) -> None:
+        self.app.say("A reply is being written. Esc stops it; your message stays in the prompt.", timeout=3)
+
+    def _begin_to_send(self, text: str) -> None:
+        sending = self._send(text, self.desk.open_id, self.desk.model, self.replying.claim())
+        self.guard(sending, "reply", exclusive=False)
+
+    async def _send(self, text: str, identifier: str, model: str, claim: object) -> None:
+        """Send a message within the conversation it was written for, though another may be opened meanwhile.
+
+        Args:
+            text: the message.
+            identifier: the conversation; empty for a new one.
+            model: answers.
+            claim: on the transcript.
+        """
         try:
-            conversation = await self.desk.ensure()
-        except EngineError:
-            self.prompt.put_back(text)
+            await self.desk.show_open()
+            if self.desk.open_id == identifier and not self.replying.holds(claim):  # Its last reply is still being written.
+                self._say_busy()
+                self.desk.give_back(identifier, text)
+                return
+            identifier = identifier or (await self.desk.store_new(model, claim)).id
+            exchange = await self.replying.store(identifier, text, model)
+        except BaseException:
+            self.desk.give_back(identifier, text)
+            self.replying.release(claim)
             raise
-        await self.replying.send(conversation, text, self.desk.model)
+        self.desk.moved_on(identifier, exchange.reply.id)
+        try:
+            await self.replying.ask(exchange, claim)
+        finally:
+            self.replying.release(claim)
         await self.desk.note_changes()
 
-    async def stop_reply(self) -> bool:
-        """Stop the reply in progress; False when there is none."""
-        return await self.replying.stop()
+    def stop_reply(self) -> bool:
+        """Begin to stop the reply in progress; False when there is none. A host that does not answer keeps no key waiting."""
+        if self.replying.reply is None:
+            return False
+        self.guard(self.replying.stop(), "stop")
+        return True
 
-    async def action_stop(self) -> None:
+    def action_stop(self) -> None:
         """Stop the reply."""
-        await self.stop_reply()
+        self.stop_reply()
 
     def action_stop_fetch(self) -> None:
         """Stop the fetch of a first model."""
@@ -267,16 +299,23 @@ class ChatScreen(Screen[None]):
         reply = next((turn.stored for turn in reversed(self.transcript.turns) if turn.is_reply), None)
         if reply is None or not self.desk.model:
             self.app.say("There is nothing to ask again.", severity="warning")
-        elif self.replying.reply is not None:
+        elif self.replying.busy:
             self.app.say("A reply is being written. Esc stops it.", severity="warning")
         else:
-            self.guard(self._again(reply.id), "reply", exclusive=False)
+            self.guard(self._again(reply.id, self.replying.claim()), "reply", exclusive=False)
 
-    async def _again(self, reply: int) -> None:
-        await self.replying.again(reply, self.desk.model)
+    async def _again(self, reply: int, claim: object) -> None:
+        try:
+            await self.replying.again(reply, self.desk.model, claim)
+        finally:
+            self.replying.release(claim)
         await self.desk.note_changes()
 
     # The transcript
+
+    @on(Transcript.Failed)
+    def _failed(self, event: Transcript.Failed) -> None:
+        self.app.say_error(event.error)
 
     async def action_select(self, step: int) -> None:
         """Go to a message."""
@@ -285,11 +324,11 @@ class ChatScreen(Screen[None]):
 
     async def action_rate(self, rating: Literal["good", "bad", ""]) -> None:
         """Record a rating."""
-        self.guard(self.opinions.rate(rating), "opinion")
+        self.guard(self.opinions.rate(rating), "opinion", exclusive=False)
 
     def action_correct(self) -> None:
         """Open the editor for a correction."""
-        self.guard(self.opinions.correct(), "opinion")
+        self.guard(self.opinions.correct(), "opinion", exclusive=False)
 
     def action_copy_reply(self) -> None:
         """Copy a message."""
@@ -300,13 +339,16 @@ class ChatScreen(Screen[None]):
     def action_new(self) -> None:
         """Begin a new conversation."""
         if self.arrived:
-            self.guard(self.desk.open_new(), "open")
+            self.guard(self.desk.open_new(), "open", exclusive=False)
         else:
             self._new_early = True
         self.prompt.focus()
 
     def action_toggle_list(self) -> None:
         """Show or hide the list, and go where the user now looks."""
+        if not self.arrived:
+            self._asked_early = self.action_toggle_list
+            return
         if self.has_class("-wide"):
             self.toggle_class("-list-hidden")
             visible = not self.has_class("-list-hidden")
@@ -317,6 +359,9 @@ class ChatScreen(Screen[None]):
 
     def action_search(self) -> None:
         """Show the list and let the user type a query."""
+        if not self.arrived:
+            self._asked_early = self.action_search
+            return
         self.remove_class("-list-hidden")
         self.add_class("-list-open")
         self.list.focus_search()
@@ -324,7 +369,7 @@ class ChatScreen(Screen[None]):
     @on(ConversationList.Opened)
     def _opened(self, event: ConversationList.Opened) -> None:
         self.remove_class("-list-open")
-        self.guard(self.desk.open(event.identifier), "open")
+        self.guard(self.desk.open(event.identifier), "open", exclusive=False)
         self.prompt.focus()
 
     @on(ConversationList.Searched)
@@ -357,7 +402,7 @@ class ChatScreen(Screen[None]):
     def action_delete(self, from_list: bool = False) -> None:
         """Hide a conversation, and say how to get it back."""
         if (identifier := self._chosen(from_list)) is not None:
-            self.guard(self._delete(identifier), "open")
+            self.guard(self._delete(identifier), "open", exclusive=False)
 
     async def _delete(self, identifier: str) -> None:
         gone = await self.desk.delete(identifier)
@@ -365,7 +410,7 @@ class ChatScreen(Screen[None]):
 
     def action_undo_delete(self) -> None:
         """Bring the last deleted conversation back."""
-        self.guard(self._undo_delete(), "open")
+        self.guard(self._undo_delete(), "open", exclusive=False)
 
     async def _undo_delete(self) -> None:
         if await self.desk.undo_delete() is None:
@@ -378,9 +423,10 @@ class ChatScreen(Screen[None]):
         """Choose the model that answers from now on."""
         from mtntui.screens.model_picker import ModelPicker
 
+        self.first_model.listen()  # A fetch that is begun there goes on when it is left: somebody must tell how it ends.
         chosen = await self.app.push_screen_wait(ModelPicker(self.services, self.desk.model))
         if chosen is not None:
-            self.guard(self.desk.choose(chosen), "open")
+            self.guard(self.desk.choose(chosen), "open", exclusive=False)
 
 
 ChatScreen.COMMAND_SOURCES = [

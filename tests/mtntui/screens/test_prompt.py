@@ -1,6 +1,7 @@
 from textual.events import Paste
+from textual.widgets.text_area import Selection
 
-from .chat_app import NARROW, add_conversation, chat_app, settings_for, type_text
+from .chat_app import NARROW, add_conversation, chat_app, settings_for, type_text, until
 
 
 async def test_ctrl_j_breaks_the_line_and_the_prompt_grows_to_a_third(home):
@@ -46,3 +47,29 @@ async def test_a_small_paste_is_text(home):
         pilot.app.post_message(Paste("two\nlines"))
         await pilot.pause()
         assert screen.prompt.text == "two\nlines"
+
+
+async def test_what_was_cut_can_be_put_back_also_inside_tmux(home, tmp_path, monkeypatch):
+    tmux = tmp_path / "bin" / "tmux"
+    tmux.parent.mkdir()
+    tmux.write_text(f"#!/bin/sh\ncat >{tmp_path}/copied\n")
+    tmux.chmod(0o755)
+    monkeypatch.setenv("TMUX", "somewhere")
+    monkeypatch.setenv("PATH", f"{tmux.parent}:/usr/bin:/bin")
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        screen.prompt.put("cut me")
+        screen.prompt.select_all()
+        await pilot.press("ctrl+x")
+        assert screen.prompt.text == ""
+        await until(pilot, lambda: (tmp_path / "copied").exists() and (tmp_path / "copied").read_text() == "cut me")
+        await pilot.press("ctrl+v")
+        assert screen.prompt.text == "cut me"
+
+
+async def test_a_large_paste_replaces_what_is_selected(home):
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        screen.prompt.put("keep select")
+        screen.prompt.selection = Selection((0, 5), (0, 11))
+        screen.prompt.post_message(Paste("x" * 6000))
+        await until(pilot, lambda: "pasted" in screen.prompt.text)
+        assert screen.prompt.text.startswith("keep [pasted") and "select" not in screen.prompt.text
