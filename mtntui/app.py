@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -186,9 +187,19 @@ class MtntuiApp(App[int], inherit_bindings=False):
                 keys = " or ".join(map(key_name, known.keys))
                 yield SystemCommand(known.title, f"{known.help} ({keys})", self._runner(known.action, node))
         yield SystemCommand("Theme", "Choose the colours for this session.", self.action_change_theme)
-        yield SystemCommand(
-            "Save a picture of the screen", "As an SVG file.", lambda: self.set_timer(0.1, self.deliver_screenshot)
-        )
+        yield SystemCommand("Save a picture of the screen", "As an SVG file.", lambda: self.set_timer(0.1, self._save_picture))
+
+    def _save_picture(self) -> None:
+        """Save the screen where the user started the program, and say where."""
+        from datetime import datetime
+
+        picture = Path.cwd() / f"mtntui-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}.svg"
+        try:
+            picture.write_text(self.export_screenshot(), encoding="utf-8")
+        except OSError as error:
+            self.say(f"The picture could not be saved as {picture}: {error.strerror or error}.", severity="error")
+        else:
+            self.say(f"Saved as {picture}.")
 
     def _node_for(self, command: Command, screen: Screen[Any]) -> DOMNode | None:
         if command.action == "command_palette":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.binding import BindingType
 from textual.widgets import TextArea
 
@@ -24,9 +24,7 @@ class Prompt(TextArea):
     DEFAULT_CSS = """
     Prompt {
         width: 1fr;
-        height: auto;
-        min-height: 1;
-        max-height: 33vh;
+        height: 1;
         border: none;
         padding: 0;
         background: transparent;
@@ -65,12 +63,26 @@ class Prompt(TextArea):
         self._send = send
         self._recalled: str | None = None
 
+    @on(TextArea.Changed)
+    def fit(self) -> None:
+        """Take as many rows as the text needs, up to a third of the screen.
+
+        Not by `height: auto` with a maximum: what holds the prompt would be as high as all of the text.
+        """
+        self.styles.height = max(1, min(self.wrapped_document.height, self.app.size.height // 3))
+        self.scroll_cursor_visible()
+
+    def on_resize(self) -> None:
+        """Another width wraps the text otherwise."""
+        self.call_after_refresh(self.fit)
+
     def on_paste(self, event: events.Paste) -> None:
         """Let a large paste in as a placeholder, so that typing stays fluid."""
-        if self.pastes.wants(event.text):
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")  # tmux and others paste line ends as Enter
+        if self.pastes.wants(text):
             event.prevent_default()
             event.stop()
-            self._replace_via_keyboard(self.pastes.add(event.text), *self.selection)
+            self._replace_via_keyboard(self.pastes.add(text), *self.selection)
 
     def put(self, text: str) -> None:
         """Replace what stands in the prompt, placeholders included; the cursor goes to the end."""

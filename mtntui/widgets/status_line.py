@@ -72,7 +72,7 @@ def _length(parts: list[str]) -> int:
 def _numbers(status: Status) -> list[str]:
     """The numbers, the most dispensable first."""
     parts: list[str] = []
-    if status.first_token_ms is not None:
+    if status.first_token_ms:  # none came before the reply was stopped
         first = status.first_token_ms
         parts.append(f"first token {first:.0f} ms" if first < 1000 else f"first token {first / 1000:.1f} s")
     if status.tokens_per_second is not None:

@@ -222,3 +222,22 @@ def test_a_rating_and_a_correction_are_kept_and_leaving_the_editor_says_nothing(
         assert (rated.rating, rated.correction) == (None, None), "an interrupted correction is no opinion"
         terminal.send("\x1b[17~")  # F6
         wait_until(lambda: conversations.message(reply).rating == "good")
+
+
+def test_a_pasted_text_keeps_its_lines_and_a_long_prompt_leaves_room(tmp_path):
+    few, many = [f"few {number}" for number in range(30)], [f"many {number}" for number in range(300)]
+    with scripted(tmp_path, "Fine."), program(tmp_path) as terminal:
+        terminal.wait_for("Write a message")
+        terminal.send("\x1b[200~" + "\r".join(few) + "\x1b[201~")  # tmux sends line ends so
+        terminal.wait_for("few 29")
+        terminal.wait_until_quiet()
+        rows = terminal.text().splitlines()
+        assert sum("few " in row for row in rows) == 8, "a third of the screen, all of it text"
+        assert any("scripted" in row for row in rows[-3:]), "the status line is still there"
+        terminal.send("\r")
+        terminal.wait_for("Fine.")
+        terminal.send("\x1b[200~" + "\r\n".join(many) + "\x1b[201~")
+        terminal.wait_for("pasted text")
+        terminal.send("\r")
+        wait_until(lambda: len(stored(tmp_path)) == 4)
+    assert [text for role, _, text in stored(tmp_path) if role == "user"] == ["\n".join(few), "\n".join(many)]

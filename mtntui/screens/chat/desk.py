@@ -41,11 +41,12 @@ class Desk:
         self.model = ""
 
     async def arrive(self, identifier: str | None) -> None:
-        """Open a conversation, by default the one used last; what was typed meanwhile becomes its draft."""
+        """Open a conversation, by default the one last used on a screen; what was typed meanwhile becomes its draft."""
         if identifier is not None:
             first: Conversation | None = await asyncio.to_thread(self._conversations.get, identifier)
         else:
-            first = next(iter(await asyncio.to_thread(self._conversations.browse, limit=1)), None)
+            recent = await asyncio.to_thread(self._conversations.browse, limit=PAGE)
+            first = next((one for one in recent if one.source == "chat"), None)
         self._drafts[first.id if first is not None else ""] = self._screen.prompt.text
         await self._show(first)
         await self.fill_list()
