@@ -193,7 +193,7 @@ class ChatScreen(Screen[None]):
     def _poll(self) -> None:
         try:
             if self._watch.changed():
-                self.guard(self.desk.catch_up(), "list")
+                self.guard(self.desk.catch_up(), "catch up", exclusive=False)
         except EngineError as error:
             self.app.say_error(error)
 

@@ -17,6 +17,7 @@ from engine.store.database import Database
 from mtntui.app import MtntuiApp
 from mtntui.screens.chat.screen import ChatScreen
 from mtntui.services import Services
+from mtntui.widgets.conversation_list import ConversationList
 from mtntui.widgets.message import AssistantMessage, UserMessage
 
 from .chat_app import NARROW, WIDE, add_conversation, chat_app, live_text, send, settings_for, toasts, until
@@ -82,12 +83,26 @@ async def test_opening_a_conversation_twice_in_a_row_shows_it(model_home):
         two = add_conversation(screen.services.database, "two", "2")
         await screen.desk.open(two.id)
         for pause in (0, 0.002, 0.005, 0.02):
-            screen.guard(screen.desk.open(one.id), "open", exclusive=False)
+            screen.list.post_message(ConversationList.Opened(one.id))
             await asyncio.sleep(pause)
-            screen.guard(screen.desk.open(one.id), "open", exclusive=False)
+            screen.list.post_message(ConversationList.Opened(one.id))
             await asyncio.sleep(1)
             assert [turn.stored.content for turn in screen.transcript.turns][-2:] == ["one", "1"], pause
             await screen.desk.open(two.id)
+
+
+async def test_a_search_does_not_break_off_showing_what_another_program_wrote(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        one = add_conversation(screen.services.database, *["one", "1"] * 20)
+        await screen.desk.open(one.id)
+        for pause in (0.005, 0.015, 0.03, 0.06):
+            text = f"more after {pause}"
+            screen.services.conversations.add_user_message(one.id, text)
+            screen._watch._version = -1  # As when another program wrote.
+            screen._poll()
+            await asyncio.sleep(pause)
+            screen.list.post_message(ConversationList.Searched(""))
+            await until(pilot, lambda text=text: [turn.stored.content for turn in screen.transcript.turns][-1:] == [text], 3)
 
 
 @pytest.mark.parametrize(("key", "size"), [("ctrl+l", NARROW), ("ctrl+f", NARROW), ("ctrl+f", WIDE)])
