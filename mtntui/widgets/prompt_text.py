@@ -22,7 +22,9 @@ class Pastes:
         return len(text) > LARGE_PASTE or text.count("\n") > LARGE_PASTE_LINES
 
     def add(self, text: str) -> str:
-        """Keep `text`; returns what stands for it."""
+        """Keep `text`; returns what stands for it, which is the same as before for a text that is kept already."""
+        if (known := next((mark for mark, kept in self._texts.items() if kept == text), None)) is not None:
+            return known
         lines = text.count("\n") + 1
         size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
         placeholder = f"[pasted text {len(self._texts) + 1}: {size}]"

@@ -32,6 +32,13 @@ def test_ten_pastes_keep_their_own_placeholders():
     assert pastes.expand(" ".join(marks)) == " ".join(f"text {number}" for number in range(12))
 
 
+def test_a_text_that_is_put_in_again_keeps_its_placeholder():
+    pastes = Pastes()
+    first, other = pastes.add("x" * 6000), pastes.add("y" * 6000)
+    assert pastes.add("x" * 6000) == first != other
+    assert pastes.add("z" * 6000) not in {first, other}
+
+
 def test_recalling_goes_back_and_forth_and_forgets_repetitions():
     history = PromptHistory()
     for prompt in ("one", "two", "one"):
