@@ -153,11 +153,17 @@ class MtntuiApp(App[int], inherit_bindings=False):
         from mtntui.clipboard import copy_through_tmux
 
         amount = f"{len(text):,} characters"
-        if await copy_through_tmux(text):
+        outcome = await copy_through_tmux(text)
+        if outcome == "copied":
             self.say(f"Copied {amount} through tmux.", timeout=2)
+            return
+        super().copy_to_clipboard(text)
+        sent = f"Sent {amount} to the terminal's clipboard."
+        if outcome == "no tmux":
+            self.say(sent, timeout=2)
         else:
-            super().copy_to_clipboard(text)
-            self.say(f"Sent {amount} to the terminal's clipboard.", timeout=2)
+            why = "did not answer" if outcome == "no answer" else "did not take the text"
+            self.say(f"tmux {why}. {sent}", severity="warning", timeout=4)
 
     # Commands
 

@@ -1,7 +1,10 @@
+import os
+
+import pytest
 from textual.events import Paste
 from textual.widgets.text_area import Selection
 
-from .chat_app import NARROW, add_conversation, chat_app, settings_for, type_text, until
+from .chat_app import NARROW, add_conversation, chat_app, settings_for, toasts, type_text, until
 
 
 async def test_ctrl_j_breaks_the_line_and_the_prompt_grows_to_a_third(home):
@@ -73,3 +76,41 @@ async def test_a_large_paste_replaces_what_is_selected(home):
         screen.prompt.post_message(Paste("x" * 6000))
         await until(pilot, lambda: "pasted" in screen.prompt.text)
         assert screen.prompt.text.startswith("keep [pasted") and "select" not in screen.prompt.text
+
+
+async def test_a_recalled_large_prompt_keeps_its_placeholder(home):
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        made = add_conversation(screen.services.database, "first", "1", "word " * 3000, "2")
+        await screen.desk.open(made.id)
+        await pilot.press("up")
+        shown = screen.prompt.text
+        assert shown.startswith("[pasted text 1:")
+        for _ in range(3):
+            await pilot.press("up")
+            assert screen.prompt.text == "first"
+            await pilot.press("down")
+            assert screen.prompt.text == shown
+
+
+@pytest.mark.parametrize(("script", "said"), [("exec sleep 60", "did not answer"), ("exit 1", "did not take")])
+async def test_a_tmux_that_does_not_take_the_text_is_told_and_the_terminal_gets_it(home, tmp_path, monkeypatch, script, said):
+    tmux = tmp_path / "bin" / "tmux"
+    tmux.parent.mkdir()
+    tmux.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid\n{script}\n")
+    tmux.chmod(0o755)
+    monkeypatch.setenv("TMUX", "somewhere")
+    monkeypatch.setenv("PATH", f"{tmux.parent}:/usr/bin:/bin")
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        screen.app.copy_to_clipboard("x" * 300_000)
+        await until(pilot, lambda: said in toasts(pilot), 5)
+        assert "Sent 300,000 characters to the terminal's clipboard." in toasts(pilot)
+        pid = int((tmp_path / "pid").read_text())
+        await until(pilot, lambda: not _alive(pid), 3)
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
