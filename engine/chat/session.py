@@ -49,19 +49,20 @@ class Chat:
         self._client = client
 
     def send(self, conversation: str, text: str, *, model: str, parameters: SamplingParameters) -> Exchange:
-        """Store what the user said and a row for the reply. Both are on disk when this returns; `stream` then asks the model."""
-        user = self.conversations.add_user_message(conversation, text)
-        return Exchange(user, self._reply_row(user, model, parameters))
+        """Store what the user said and a row for the reply; `stream` then asks the model.
+
+        Raises:
+            StorageError: the disk is full, say; then neither of the two is stored.
+        """
+        return Exchange(*self.conversations.add_exchange(conversation, text, model=model, parameters=parameters.as_dict()))
 
     def retry(self, reply: int, *, model: str, parameters: SamplingParameters) -> Exchange:
         """Ask for another reply to the same message; the earlier one stays as a branch."""
         parent = self.conversations.message(reply).parent
         assert parent is not None  # a reply always follows what the user said
         user = self.conversations.message(parent)
-        return Exchange(user, self._reply_row(user, model, parameters))
-
-    def _reply_row(self, user: StoredMessage, model: str, parameters: SamplingParameters) -> StoredMessage:
-        return self.conversations.start_reply(user.conversation, parent=user.id, model=model, parameters=parameters.as_dict())
+        row = self.conversations.start_reply(user.conversation, parent=parent, model=model, parameters=parameters.as_dict())
+        return Exchange(user, row)
 
     async def stream(self, reply: StoredMessage) -> AsyncGenerator[Event, None]:
         """Let the model write a reply that `send` prepared.

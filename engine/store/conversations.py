@@ -180,6 +180,14 @@ class Conversations:
             connection.execute(sql, (title_from(text), conversation))
         return self.message(identifier)
 
+    def add_exchange(
+        self, conversation: str, text: str, *, model: str, parameters: Mapping[str, Any]
+    ) -> tuple[StoredMessage, StoredMessage]:
+        """Store what the user said and the row that its reply grows in: both, or on a full disk neither."""
+        with self._database.transaction():
+            user = self.add_user_message(conversation, text)
+            return user, self.start_reply(conversation, parent=user.id, model=model, parameters=parameters)
+
     def start_reply(self, conversation: str, *, parent: int, model: str, parameters: Mapping[str, Any]) -> StoredMessage:
         """Make the row that a reply grows in."""
         with self._database.transaction() as connection:

@@ -63,9 +63,15 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: committed, and on disk, when the block ends; rolled back when it raises."""
+        """A write transaction: committed, and on disk, when the block ends; rolled back when it raises.
+
+        Inside another one of the same thread it is a part of that, and ends with it.
+        """
         with self._explained():
             connection = self.connection
+            if connection.in_transaction:
+                yield connection
+                return
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

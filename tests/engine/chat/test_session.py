@@ -3,6 +3,7 @@
 import pytest
 
 from engine.chat.session import Chat, parameters_from, prompt_messages
+from engine.errors import StorageError
 from engine.inference.client import HostClient
 from engine.inference.types import Message, SamplingParameters
 from engine.settings import ChatSettings, Settings
@@ -51,6 +52,21 @@ def test_sending_stores_the_message_and_a_row_for_the_reply_with_its_parameters(
     assert SamplingParameters.from_dict(reply.parameters) == PARAMETERS
     assert made.reply == reply
     assert chat.conversations.get(conversation).title == "Hello"
+
+
+def test_a_disk_that_fills_between_message_and_reply_keeps_neither(chat, conversation, database):
+    pages = database.query("PRAGMA page_count")[0][0]
+    database.query(f"PRAGMA max_page_count = {pages + 4}")
+    # The message fits; the reply's row, which holds the parameters, does not.
+    large = SamplingParameters(stop=("x" * 100_000,))
+    with pytest.raises(StorageError, match="full"):
+        chat.send(conversation, "Hello", model="m", parameters=large)
+    database.query("PRAGMA max_page_count = 1000000")
+    assert chat.conversations.messages(conversation) == []
+    stored = chat.conversations.get(conversation)
+    assert (stored.head, stored.title) == (None, "")
+    made = chat.send(conversation, "Hello", model="m", parameters=PARAMETERS)
+    assert [message.id for message in chat.conversations.messages(conversation)] == [made.user.id, made.reply.id]
 
 
 def test_the_model_is_told_the_system_prompt_and_the_whole_branch(chat, conversation):
