@@ -7,10 +7,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
-from textual.widgets import Static, TextArea
+from textual.widgets import Static
 
 from mtntui.keymap import command
 from mtntui.screens.dialog import Dialog
+from mtntui.widgets.exact_text_area import ExactTextArea
 
 
 class CorrectionScreen(Dialog[str]):
@@ -25,7 +26,7 @@ class CorrectionScreen(Dialog[str]):
     DEFAULT_CSS = """
     CorrectionScreen {
         & #box { width: 90; height: 80%; }
-        & TextArea {
+        & ExactTextArea {
             height: 1fr;
             border: none;
             background: $boost;
@@ -49,14 +50,14 @@ class CorrectionScreen(Dialog[str]):
         """The editor between what it is for and its keys."""
         with Vertical(id="box"):
             yield Static("What should the reply have been?", id="title", markup=False)
-            editor = TextArea(self._text, soft_wrap=True, highlight_cursor_line=False, tab_behavior="indent")
+            editor = ExactTextArea(self._text, soft_wrap=True, highlight_cursor_line=False, tab_behavior="indent")
             editor.cursor_blink = False
             yield editor
             yield Static("F10 or Ctrl+G saves it, and the reply is bad. Esc changes nothing.", id="hint", markup=False)
 
     def action_save(self) -> None:
         """Give the correction back; an empty one is refused."""
-        text = self.query_one(TextArea).text
+        text = self.query_one(ExactTextArea).text
         if text.strip():
             self.dismiss(text)
         else:

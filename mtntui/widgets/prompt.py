@@ -10,10 +10,11 @@ from textual.binding import BindingType
 from textual.widgets import TextArea
 
 from mtntui.keymap import command
+from mtntui.widgets.exact_text_area import ExactTextArea
 from mtntui.widgets.prompt_text import Pastes, PromptHistory
 
 
-class Prompt(TextArea):
+class Prompt(ExactTextArea):
     """A text area that starts with one row, grows with its text, and sends it with Enter.
 
     Args:

@@ -1,6 +1,8 @@
 """Rating, correcting and copying replies."""
 
 import pytest
+from textual.events import Paste
+from textual.widgets import TextArea
 
 from mtntui.screens.correction import CorrectionScreen
 from mtntui.widgets.message import AssistantMessage
@@ -56,6 +58,26 @@ async def test_a_correction_begins_with_the_reply_and_is_kept(opened):
     await pilot.press("f10")
     await until(pilot, lambda: ratings(screen, conversation)[1] == ("bad", "Better Second reply"))
     assert screen.query(AssistantMessage).last().rating == "corrected"
+
+
+ODD = "one\u2028two\x85three\x0cfour\x1dfive\r\nsix\rseven\n"
+
+
+async def test_a_correction_is_kept_to_the_character(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        made = add_conversation(screen.services.database, "One?", ODD)
+        await screen.desk.open(made.id)
+        await pilot.press("f8")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CorrectionScreen))
+        editor = pilot.app.screen.query_one(TextArea)
+        await pilot.press("x")
+        editor.move_cursor(editor.document.end)
+        await pilot.press("y", "enter", "z")
+        pilot.app.post_message(Paste("a\rb\u2029c\r\nd\ne"))
+        await pilot.pause()
+        await pilot.press("home", "backspace", "f10")
+        await until(pilot, lambda: ratings(screen, made.id)[0][1] is not None)
+        assert ratings(screen, made.id) == [("bad", "x" + ODD + "y\nza\nb\u2029c\nde")]
 
 
 async def test_leaving_the_editor_records_nothing(opened):

@@ -52,6 +52,18 @@ async def test_a_small_paste_is_text(home):
         assert screen.prompt.text == "two\nlines"
 
 
+async def test_a_prompt_is_sent_to_the_character(home):
+    async with chat_app(settings_for(home)) as (pilot, screen):
+        pilot.app.post_message(Paste("a\u2028b\x85c\rd\r\ne"))
+        await pilot.pause()
+        await pilot.press("ctrl+j", "f")
+        assert screen.prompt.text == "a\u2028b\x85c\nd\ne\nf"
+        await pilot.press(*["ctrl+z"] * 5)
+        assert screen.prompt.text == ""
+        await pilot.press(*["ctrl+y"] * 5)
+        assert screen.prompt.text == "a\u2028b\x85c\nd\ne\nf"
+
+
 async def test_what_was_cut_can_be_put_back_also_inside_tmux(home, tmp_path, monkeypatch):
     tmux = tmp_path / "bin" / "tmux"
     tmux.parent.mkdir()
