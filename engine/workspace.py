@@ -55,6 +55,15 @@ def private_opener(path: str, flags: int) -> int:
     return descriptor
 
 
+def sync(path: Path) -> None:
+    """Have a file's content, or the names in a folder, survive a power cut from here on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def default_config_file() -> Path:
     """The settings file: `config.toml` in `MTNTUI_HOME` when that is set, else in the platform's configuration directory."""
     if home := os.environ.get(HOME_VARIABLE):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -15,7 +14,7 @@ from engine.models.downloads import storage_errors
 from engine.models.errors import StoppedError
 from engine.models.locks import WAITING, lock_path, try_lock
 from engine.progress import Progress, Reporter
-from engine.workspace import Workspace
+from engine.workspace import Workspace, sync
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.partial")
@@ -93,11 +92,11 @@ def finish(workspace: Workspace, name: str) -> Path:
     with storage_errors(final):
         for path in sorted(staged.rglob("*")):
             if path.is_file():
-                _sync(path)
-        _sync(staged)
+                sync(path)
+        sync(staged)
         _delete(final)  # a folder without a row: an earlier process was killed between its rename and its row
         staged.rename(final)
-        _sync(workspace.models)
+        sync(workspace.models)
     return final
 
 
@@ -159,11 +158,3 @@ def _delete(folder: Path) -> None:
         folder.unlink()
     elif folder.exists():
         shutil.rmtree(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

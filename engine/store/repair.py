@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from engine.errors import NotFoundError, StorageError
 from engine.store.conversations import title_from
 from engine.store.database import Database
 from engine.store.pages import Pages, Row, Value
+from engine.workspace import sync
 
 _SIDES = ("", "-wal", "-shm")  # a database in WAL mode is these files together
 
@@ -73,7 +73,7 @@ def repair(path: Path) -> Repair:
                 if (damaged := Path(f"{path}{side}")).exists():
                     damaged.rename(f"{result.kept}{side}")
             rescued.replace(path)
-            _sync_folder(path.parent)
+            sync(path.parent)  # renames are on disk only when their folder is
     except OSError as error:
         raise StorageError(
             f"The database {path} could not be repaired: {error.strerror or error}.",
@@ -115,15 +115,6 @@ def _free_name(path: Path) -> Path:
         number += 1
         candidate = path.with_name(f"{stem}-{number}")
     return candidate
-
-
-def _sync_folder(folder: Path) -> None:
-    """Renames are on disk only when their folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)
