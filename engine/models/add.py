@@ -6,7 +6,7 @@ from pathlib import Path
 
 from engine.errors import InvalidInputError, NotFoundError
 from engine.models.imports import graph_from_folder, weights_from_folder, weights_from_gguf
-from engine.models.records import claim_name
+from engine.models.records import Origin, claim_name
 from engine.models.staging import check_name, model_lock, slug, tidy
 from engine.models.weights import refuse_pickles
 from engine.progress import Reporter
@@ -41,9 +41,9 @@ def add(path: Path, workspace: Workspace, database: Database, reporter: Reporter
     with model_lock(workspace, target, reporter):
         claim_name(database, workspace, target)
         if kind == "gguf":
-            return weights_from_gguf(path, target, workspace, database, reporter, source=str(path))
+            return weights_from_gguf(path, target, workspace, database, reporter, Origin(str(path)))
         take = graph_from_folder if kind == "onnx" else weights_from_folder
-        return take(path, target, workspace, database, reporter, source=str(path))
+        return take(path, target, workspace, database, reporter, Origin(str(path)))
 
 
 def _kind(path: Path) -> str:

@@ -10,7 +10,7 @@ from engine.models.build import PRECISIONS
 from engine.models.child import run_worker
 from engine.models.errors import StoppedError
 from engine.models.imports import graph_files, put_graph
-from engine.models.records import put_weights
+from engine.models.records import Origin, put_weights
 from engine.models.staging import check_name, inside, model_lock
 from engine.models.weights import inspect_weights
 from engine.progress import Reporter
@@ -70,11 +70,11 @@ def _is_graph(folder: Path) -> bool:
 def _adopt_one(workspace: Workspace, database: Database, reporter: Reporter, name: str) -> ModelRecord:
     folder = workspace.models / name
     if not _is_graph(folder):
-        return put_weights(database, name, folder, inspect_weights(folder), source=_SOURCE)
+        return put_weights(database, name, folder, inspect_weights(folder), Origin(_SOURCE))
     graph_files(folder)
     log = workspace.log_file.parent / f"try-{name}.log"
     facts = run_worker({"task": "try", "folder": str(folder)}, reporter, log)
-    return put_graph(database, name, folder, facts, source=_SOURCE)
+    return put_graph(database, name, folder, facts, Origin(_SOURCE))
 
 
 def _link_parents(database: Database) -> None:

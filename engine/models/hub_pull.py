@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from engine.models.hub import Hub, HubRepository
 from engine.models.hub_choice import Choice, choose
 from engine.models.imports import graph_from_folder, weights_from_folder, weights_from_gguf
+from engine.models.records import Origin
 from engine.models.safetensors_files import INDEX, read_json, shards_of
 from engine.models.staging import require_space
 from engine.models.weights import check_config, licence_from_card
@@ -47,7 +49,14 @@ def pull_repository(
     reporter.log(f"fetching {repository.name} ({choice.kind}) from {hub.host} at {repository.commit[:12]}")
     folder = workspace.downloads / f"{repository.name.replace('/', '--')}-{repository.commit[:12]}"
     large = _fetch(hub, repository, choice, folder, reporter)
-    record = _take_in(choice, large, folder, target, workspace, database, reporter, source=name, repository=repository)
+    hashes = {path: repository.files[path].sha256 for path in large if repository.files[path].sha256}
+    origin = Origin(name, repository.commit, repository.licence, {"hub": repository.name, "sha256": hashes})
+    if choice.kind == "gguf":
+        origin = replace(origin, licence=origin.licence or licence_from_card(folder / "README.md"))
+        record = weights_from_gguf(folder / large[0], target, workspace, database, reporter, origin)
+    else:
+        take = weights_from_folder if choice.kind == "safetensors" else graph_from_folder
+        record = take(folder / choice.folder, target, workspace, database, reporter, origin)
     shutil.rmtree(folder)
     return record
 
@@ -66,44 +75,3 @@ def _fetch(hub: Hub, repository: HubRepository, choice: Choice, folder: Path, re
     require_space(folder, max(0, needed - here) + _SLACK, f"Fetching {repository.name}")
     hub.fetch(repository, large, folder, reporter)
     return large
-
-
-def _take_in(
-    choice: Choice,
-    large: list[str],
-    folder: Path,
-    target: str,
-    workspace: Workspace,
-    database: Database,
-    reporter: Reporter,
-    *,
-    source: str,
-    repository: HubRepository,
-) -> ModelRecord:
-    hashes = {path: repository.files[path].sha256 for path in large if repository.files[path].sha256}
-    details = {"hub": repository.name, "sha256": hashes}
-    revision, licence = repository.commit, repository.licence
-    if choice.kind == "gguf":
-        return weights_from_gguf(
-            folder / large[0],
-            target,
-            workspace,
-            database,
-            reporter,
-            source=source,
-            revision=revision,
-            licence=licence or licence_from_card(folder / "README.md"),
-            details=details,
-        )
-    take = weights_from_folder if choice.kind == "safetensors" else graph_from_folder
-    return take(
-        folder / choice.folder,
-        target,
-        workspace,
-        database,
-        reporter,
-        source=source,
-        revision=revision,
-        licence=licence,
-        details=details,
-    )

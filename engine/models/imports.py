@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from engine.errors import InvalidInputError
 from engine.models.child import run_worker
 from engine.models.downloads import storage_errors
 from engine.models.gguf_files import read_gguf
-from engine.models.records import files_of, put_weights
+from engine.models.records import Origin, files_of, put_weights
 from engine.models.safetensors_files import read_json
 from engine.models.staging import discard_staged, finish, megabytes, require_space, staging_folder
 from engine.models.weights import context_length, inspect_weights, licence_from_card
@@ -38,16 +39,7 @@ def is_companion(name: str) -> bool:
 
 
 def weights_from_gguf(
-    gguf: Path,
-    name: str,
-    workspace: Workspace,
-    database: Database,
-    reporter: Reporter,
-    *,
-    source: str,
-    revision: str = "",
-    licence: str = "",
-    details: dict[str, Any] | None = None,
+    gguf: Path, name: str, workspace: Workspace, database: Database, reporter: Reporter, origin: Origin
 ) -> ModelRecord:
     """Convert a GGUF file to safetensors and put it on record; the caller holds the name's lock.
 
@@ -66,29 +58,18 @@ def weights_from_gguf(
     except BaseException:
         discard_staged(workspace, name)
         raise
-    folder = finish(workspace, name)
-    made = {
+    made = finish(workspace, name)
+    conversion = {
         "converted_from": gguf.name,
         "converted_precision": summary.precision,
         "converter": f"transformers {version('transformers')}",
     }
-    licence = licence or str(summary.metadata.get("general.license", ""))
-    return put_weights(
-        database, name, folder, facts, source=source, revision=revision, licence=licence, details=made | (details or {})
-    )
+    licence = origin.licence or str(summary.metadata.get("general.license", ""))
+    return put_weights(database, name, made, facts, replace(origin, licence=licence, details=conversion | origin.details))
 
 
 def weights_from_folder(
-    origin: Path,
-    name: str,
-    workspace: Workspace,
-    database: Database,
-    reporter: Reporter,
-    *,
-    source: str,
-    revision: str = "",
-    licence: str = "",
-    details: dict[str, Any] | None = None,
+    folder: Path, name: str, workspace: Workspace, database: Database, reporter: Reporter, origin: Origin
 ) -> ModelRecord:
     """Take a folder of safetensors in; the caller holds the name's lock.
 
@@ -98,35 +79,25 @@ def weights_from_folder(
         InvalidInputError, UnsafeError: it is refused; the message says why.
         StorageError: as in `engine.models.pull.pull`.
     """
-    facts = inspect_weights(origin)
+    facts = inspect_weights(folder)
     companions = [
         path.name
-        for path in sorted(origin.iterdir())
+        for path in sorted(folder.iterdir())
         if path.is_file() and is_companion(path.name) and path.stat().st_size <= _SMALL * 4
     ]
     target = staging_folder(workspace, name)
     try:
-        said = _take(origin, [*facts.files, *companions], target, workspace)
+        said = _take(folder, [*facts.files, *companions], target, workspace)
         _drop_code_references(target, reporter)
     except BaseException:
         discard_staged(workspace, name)
         raise
     reporter.log(f"{name}: {said}")
-    folder = finish(workspace, name)
-    return put_weights(database, name, folder, facts, source=source, revision=revision, licence=licence, details=details)
+    return put_weights(database, name, finish(workspace, name), facts, origin)
 
 
 def graph_from_folder(
-    origin: Path,
-    name: str,
-    workspace: Workspace,
-    database: Database,
-    reporter: Reporter,
-    *,
-    source: str,
-    revision: str = "",
-    licence: str = "",
-    details: dict[str, Any] | None = None,
+    folder: Path, name: str, workspace: Workspace, database: Database, reporter: Reporter, origin: Origin
 ) -> ModelRecord:
     """Take an ONNX folder in onnxruntime-genai's layout in, after a trial; the caller holds the name's lock.
 
@@ -134,32 +105,21 @@ def graph_from_folder(
         InvalidInputError: files are missing, or the graph cannot be run here.
         StorageError: as in `engine.models.pull.pull`.
     """
-    files = graph_files(origin)
+    files = graph_files(folder)
     target = staging_folder(workspace, name)
     try:
-        said = _take(origin, files, target, workspace)
+        said = _take(folder, files, target, workspace)
         _drop_code_references(target, reporter)
         log = workspace.log_file.parent / f"try-{name}.log"
-        facts = run_worker({"task": "try", "folder": str(target)}, reporter, log, paths={target: origin})
+        facts = run_worker({"task": "try", "folder": str(target)}, reporter, log, paths={target: folder})
     except BaseException:
         discard_staged(workspace, name)
         raise
     reporter.log(f"{name}: {said}")
-    folder = finish(workspace, name)
-    return put_graph(database, name, folder, facts, source=source, revision=revision, licence=licence, details=details)
+    return put_graph(database, name, finish(workspace, name), facts, origin)
 
 
-def put_graph(
-    database: Database,
-    name: str,
-    folder: Path,
-    facts: dict[str, Any],
-    *,
-    source: str,
-    revision: str = "",
-    licence: str = "",
-    details: dict[str, Any] | None = None,
-) -> ModelRecord:
+def put_graph(database: Database, name: str, folder: Path, facts: dict[str, Any], origin: Origin) -> ModelRecord:
     """Put an ONNX folder on record, with what its trial told."""
     sizes = files_of(folder)
     config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
@@ -170,47 +130,47 @@ def put_graph(
             format="onnx",
             path=folder,
             precision=facts["precision"],
-            source=source,
-            revision=revision,
+            source=origin.source,
+            revision=origin.revision,
             architecture=str(architectures[0]),
             size_bytes=sum(sizes.values()),
             context_length=facts["context_length"] or context_length(config),
-            licence=licence or licence_from_card(folder / "README.md"),
-            details={"files": sizes} | (details or {}),
+            licence=origin.licence or licence_from_card(folder / "README.md"),
+            details={"files": sizes} | origin.details,
         )
     )
 
 
-def graph_files(origin: Path) -> list[str]:
+def graph_files(folder: Path) -> list[str]:
     """The files of an ONNX folder that a model needs.
 
     Raises:
         InvalidInputError: some are missing, or the configuration points outside the folder.
     """
-    config = read_json(origin / "genai_config.json")
+    config = read_json(folder / "genai_config.json")
     try:
         graph = str(config["model"]["decoder"]["filename"])
     except (KeyError, TypeError) as error:
         raise InvalidInputError(
-            f"{origin / 'genai_config.json'} names no decoder graph.", "Only models of text in, text out can be used."
+            f"{folder / 'genai_config.json'} names no decoder graph.", "Only models of text in, text out can be used."
         ) from error
     if Path(graph).name != graph:
-        raise InvalidInputError(f"{origin} names a graph outside itself: {graph}.", "Do not use this model.")
+        raise InvalidInputError(f"{folder} names a graph outside itself: {graph}.", "Do not use this model.")
     for needed in (graph, "tokenizer.json"):
-        if not (origin / needed).is_file():
-            raise InvalidInputError(f"{origin} is half a model: {needed} is missing.", "Finish the download.")
+        if not (folder / needed).is_file():
+            raise InvalidInputError(f"{folder} is half a model: {needed} is missing.", "Finish the download.")
     return [
         path.name
-        for path in sorted(origin.iterdir())
+        for path in sorted(folder.iterdir())
         if path.is_file() and (is_companion(path.name) or path.name.startswith(graph) or path.suffix == ".data")
     ]
 
 
-def _take(origin: Path, names: Iterable[str], target: Path, workspace: Workspace) -> str:
+def _take(folder: Path, names: Iterable[str], target: Path, workspace: Workspace) -> str:
     """Bring files into `target`; says how."""
     linked, copied = 0, 0
     for name in dict.fromkeys(names):
-        source = (origin / name).resolve()  # Hub caches are links to blobs: what is wanted is the content
+        source = (folder / name).resolve()  # Hub caches are links to blobs: what is wanted is the content
         if source.stat().st_size > _SMALL and _link(source, target / name):
             linked += 1
             continue
@@ -241,7 +201,7 @@ def _drop_code_references(folder: Path, reporter: Reporter) -> None:
         if config.pop("auto_map", None) is None:
             continue
         with storage_errors(path):
-            path.unlink()  # it may be a link to the original
+            path.unlink()  # it may be a link to the folderal
             # Escaped to ASCII: JSON can hold lone surrogates, UTF-8 cannot.
             path.write_text(json.dumps(config, indent=2) + "\n", encoding="ascii")
         reporter.log(f"{name}: the reference to the author's own code was taken out; transformers knows this model")

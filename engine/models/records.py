@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,23 @@ from engine.store.models import ModelRecord, Models
 from engine.workspace import Workspace
 
 State = Literal["ready", "missing", "damaged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model's files come from, as its record tells.
+
+    Attributes:
+        source: what was asked for: a path, ORG/NAME on the Hub, a project of the package index.
+        revision: which state of it: a commit, a version; "" where there is none.
+        licence: SPDX id; "" takes what the files say.
+        details: what else is worth keeping: hashes, say.
+    """
+
+    source: str
+    revision: str = ""
+    licence: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 def files_of(folder: Path) -> dict[str, int]:
@@ -33,17 +51,7 @@ def state_of(record: ModelRecord) -> State:
     return "ready" if all(here.get(name) == size for name, size in recorded.items()) else "damaged"
 
 
-def put_weights(
-    database: Database,
-    name: str,
-    folder: Path,
-    facts: WeightsFacts,
-    *,
-    source: str,
-    revision: str = "",
-    licence: str = "",
-    details: dict[str, Any] | None = None,
-) -> ModelRecord:
+def put_weights(database: Database, name: str, folder: Path, facts: WeightsFacts, origin: Origin) -> ModelRecord:
     """Put a folder of weights on record."""
     files = files_of(folder)
     return Models(database).put(
@@ -52,14 +60,14 @@ def put_weights(
             format="safetensors",
             path=folder,
             precision=facts.precision,
-            source=source,
-            revision=revision,
+            source=origin.source,
+            revision=origin.revision,
             architecture=facts.architecture,
             parameters=facts.parameters,
             size_bytes=sum(files.values()),
             context_length=facts.context_length,
-            licence=licence or facts.licence,
-            details={"files": files} | (details or {}),
+            licence=origin.licence or facts.licence,
+            details={"files": files} | origin.details,
         )
     )
 
