@@ -11,7 +11,7 @@ from typing import Literal
 from engine.errors import InvalidInputError, NotFoundError
 from engine.models.imports import is_companion
 from engine.models.safetensors_files import INDEX, SINGLE
-from engine.models.weights import refuse_pickles
+from engine.models.weights import ADAPTER, refuse_pickles
 
 # The graph is made of 4-bit weights in the end, so more than eight bits only cost time; fewer than four cost sense.
 _GGUF_ORDER = ("q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "f16", "bf16", "f32")
@@ -59,6 +59,11 @@ def choose(repository: str, paths: Collection[str], wanted: str = "") -> Choice:
     ggufs = [path for path in paths if path.lower().endswith(".gguf") and _usable_gguf(path)]
     if ggufs:
         return Choice("gguf", _card(root), (min(ggufs, key=_gguf_rank),))
+    if ADAPTER in root:
+        raise InvalidInputError(
+            f"{repository} is an adapter for another model, not a model.",
+            "Fetch a repository that holds the merged model; the adapter's page names the model that it changes.",
+        )
     refuse_pickles(repository, paths)
     raise InvalidInputError(
         f"{repository} holds no model that can be used here.",

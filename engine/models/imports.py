@@ -18,7 +18,7 @@ from engine.models.gguf_files import read_gguf
 from engine.models.records import Origin, files_of, put_weights
 from engine.models.safetensors_files import read_json
 from engine.models.staging import discard_staged, finish, megabytes, require_space, staging_folder
-from engine.models.weights import context_length, inspect_weights, licence_from_card
+from engine.models.weights import ADAPTER, context_length, inspect_weights, licence_from_card
 from engine.progress import Reporter
 from engine.store.database import Database
 from engine.store.models import ModelRecord, Models
@@ -31,8 +31,13 @@ _KEPT_NAMES = frozenset({"LICENSE", "LICENCE", "NOTICE"})
 
 
 def is_companion(name: str) -> bool:
-    """Whether a file beside the weights belongs to the model: tokenizer, configuration, licence. Never code, never pickles."""
+    """Whether a file beside the weights belongs to the model: tokenizer, configuration, licence. Never code, never pickles.
+
+    Nor an adapter's configuration: with it transformers would take the folder for an adapter.
+    """
     path = Path(name)
+    if path.name == ADAPTER:
+        return False
     if path.name.startswith(".") or path.name.endswith(".index.json"):
         return path.name == "model.safetensors.index.json"
     return path.suffix.lower() in _KEPT_ENDINGS or path.name in _KEPT_NAMES

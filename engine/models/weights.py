@@ -16,6 +16,9 @@ from engine.models.safetensors_files import read_json, summarise, weight_files
 PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"})
 """Endings of files that Python unpickles, and that can so run any code."""
 
+ADAPTER = "adapter_config.json"
+"""What makes transformers and peft take a folder for an adapter."""
+
 _CAUSAL = ("ForCausalLM", "LMHeadModel")
 _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "max_seq_len", "seq_length")
 _LONGEST = 1 << 31  # tokens
@@ -50,6 +53,7 @@ def inspect_weights(folder: Path) -> WeightsFacts:
     config = check_config(folder)
     files = weight_files(folder)
     if not files:
+        refuse_adapters(folder)
         refuse_pickles(folder.name, (path.name for path in folder.iterdir()))
         raise InvalidInputError(f"{folder} has a config.json but no weights (*.safetensors).", "Finish the download.")
     if not any((folder / name).is_file() for name in _TOKENIZERS):
@@ -73,6 +77,7 @@ def check_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     if not path.is_file():
+        refuse_adapters(folder)
         refuse_pickles(folder.name, (entry.name for entry in folder.iterdir()))
         raise InvalidInputError(
             f"{folder} is no model: it has no config.json.",
@@ -96,6 +101,22 @@ def check_config(folder: Path) -> dict[str, Any]:
             "Use a model whose architecture ends in ForCausalLM.",
         )
     return config
+
+
+def refuse_adapters(folder: Path) -> None:
+    """Refuse a folder that holds an adapter (LoRA, say) and no model of its own.
+
+    Raises:
+        InvalidInputError: it does; the message names the model that the adapter changes, where it tells.
+    """
+    path = folder / ADAPTER
+    if not path.is_file():
+        return
+    base = read_json(path).get("base_model_name_or_path")
+    raise InvalidInputError(
+        f"{folder} is an adapter for {base if isinstance(base, str) and base else 'another model'}, not a model.",
+        "Merge it into that model (peft's merge_and_unload), save the result as safetensors, and take that in.",
+    )
 
 
 def refuse_pickles(name: str, files: Iterable[str]) -> None:

@@ -51,4 +51,7 @@ def test_nothing_to_use_is_refused_with_the_reason() -> None:
     with pytest.raises(UnsafeError, match=r"pytorch_model\.bin"):
         choose("o/n", ["config.json", "pytorch_model.bin"])
     with pytest.raises(InvalidInputError, match="no model that can be used"):
-        choose("o/n", ["README.md", "adapter_config.json", "adapter_model.safetensors"])
+        choose("o/n", ["README.md", "notes.txt"])
+    for weights in ("adapter_model.safetensors", "adapter_model.bin"):
+        with pytest.raises(InvalidInputError, match="is an adapter for another model"):
+            choose("o/n", ["README.md", "adapter_config.json", weights])

@@ -140,9 +140,29 @@ def config_of_a_list(folder: Path) -> None:
     (folder / "config.json").write_text("[1]")
 
 
+def adapter(folder: Path) -> None:
+    """As peft saves one: its own configuration and weights, often with the tokenizer."""
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/Base", "peft_type": "LORA"}))
+
+
+def adapter_with_the_bases_config(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text("{}")
+
+
+def pickled_adapter(folder: Path) -> None:
+    adapter(folder)
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+
+
 @pytest.mark.parametrize(
     ("spoil", "kind", "words"),
     [
+        (adapter, InvalidInputError, "is an adapter for org/Base, not a model"),
+        (adapter_with_the_bases_config, InvalidInputError, "is an adapter for another model"),
+        (pickled_adapter, InvalidInputError, "is an adapter for org/Base, not a model"),
         (empty, InvalidInputError, "is no model: it has no config.json"),
         (cut, InvalidInputError, "damaged or half downloaded"),
         (nonsense, InvalidInputError, "damaged or half downloaded"),
@@ -218,6 +238,16 @@ def test_an_added_folder_is_owned_and_needs_the_original_no_more(place: ModelWor
     with pytest.raises(InvalidInputError, match="already a model named my-model-v1"):
         add(folder, place.workspace, place.database, Remembered())
     assert add(folder, place.workspace, place.database, Remembered(), name="second").name == "second"
+
+
+def test_an_adapter_beside_a_whole_model_is_left_behind(place: ModelWorkspace, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    folder = tiny_weights(tmp_path / "model")
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/Base", "peft_type": "LORA"}))
+    record = add(folder, place.workspace, place.database, Remembered())
+    assert not (record.path / "adapter_config.json").exists()
+    assert AutoModelForCausalLM.from_pretrained(record.path).config.model_type == "llama"
 
 
 def test_big_files_are_linked_and_links_are_followed(place: ModelWorkspace, tmp_path: Path) -> None:
