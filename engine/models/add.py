@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.errors import InvalidInputError, NotFoundError
-from engine.models.imports import graph_from_folder, weights_from_folder, weights_from_gguf
+from engine.models.imports import check_links, graph_from_folder, weights_from_folder, weights_from_gguf
 from engine.models.records import Origin, claim_name
 from engine.models.staging import check_name, model_lock, slug, tidy
 from engine.models.weights import refuse_pickles
@@ -19,7 +19,8 @@ def add(path: Path, workspace: Workspace, database: Database, reporter: Reporter
     """Take a model in: a folder of safetensors, a GGUF file, or an ONNX folder in onnxruntime-genai's layout.
 
     The workspace gets files of its own: links to the same data for big ones where the disk allows it, else copies. A GGUF file
-    is converted to safetensors. Weights become a graph by `engine.models.build.build`.
+    is converted to safetensors. Weights become a graph by `engine.models.build.build`. Links are followed inside the folder
+    alone, and from a snapshot of a Hugging Face cache into its blobs.
 
     Args:
         name: what to call it; by default the folder's or file's name.
@@ -57,6 +58,7 @@ def _kind(path: Path) -> str:
         )
     if not path.is_dir():
         raise InvalidInputError(f"{path} is neither a folder nor a file.", "Give a folder or a .gguf file.")
+    check_links(path)
     if (path / "genai_config.json").is_file():
         return "onnx"
     if not any(path.glob("*.safetensors")):

@@ -15,6 +15,7 @@ from engine.errors import InvalidInputError
 from engine.models.child import run_worker
 from engine.models.downloads import storage_errors
 from engine.models.gguf_files import read_gguf
+from engine.models.links import contained
 from engine.models.records import Origin, files_of, put_weights
 from engine.models.safetensors_files import read_json
 from engine.models.staging import discard_staged, finish, megabytes, require_space, staging_folder
@@ -27,6 +28,7 @@ from engine.workspace import Workspace
 _SLACK = 64_000_000
 _SMALL = 16 << 20
 _KEPT_ENDINGS = frozenset({".json", ".jinja", ".model", ".txt", ".md"})
+_WEIGHT_ENDINGS = frozenset({".safetensors", ".onnx", ".data", ".gguf"})
 _KEPT_NAMES = frozenset({"LICENSE", "LICENCE", "NOTICE"})
 
 
@@ -41,6 +43,17 @@ def is_companion(name: str) -> bool:
     if path.name.startswith(".") or path.name.endswith(".index.json"):
         return path.name == "model.safetensors.index.json"
     return path.suffix.lower() in _KEPT_ENDINGS or path.name in _KEPT_NAMES
+
+
+def check_links(folder: Path) -> None:
+    """See that no file that could be read as a part of the model is a link to somewhere else.
+
+    Raises:
+        InvalidInputError: one is; it is named.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() and (is_companion(path.name) or path.suffix.lower() in _WEIGHT_ENDINGS):
+            contained(folder, path.name)
 
 
 def weights_from_gguf(

@@ -250,17 +250,64 @@ def test_an_adapter_beside_a_whole_model_is_left_behind(place: ModelWorkspace, t
     assert AutoModelForCausalLM.from_pretrained(record.path).config.model_type == "llama"
 
 
-def test_big_files_are_linked_and_links_are_followed(place: ModelWorkspace, tmp_path: Path) -> None:
-    folder = tiny_weights(tmp_path / "cache" / "model")
-    tensors = load_file(folder / "model.safetensors") | {"model.padding": np.zeros(5_000_000, np.float32)}
-    save_file(tensors, tmp_path / "blob")
-    (folder / "model.safetensors").unlink()
-    (folder / "model.safetensors").symlink_to(tmp_path / "blob")  # as a Hub cache has it
-    reporter = Remembered()
-    record = add(folder, place.workspace, place.database, reporter)
-    weights = record.path / "model.safetensors"
-    assert not weights.is_symlink() and weights.samefile(tmp_path / "blob")
-    assert "1 files linked" in reporter.text
+def hub_snapshot(cache: Path) -> Path:
+    """A tiny model as huggingface_hub's cache has it: every file a link to a blob."""
+    repository = cache / "models--org--Tiny"
+    blobs, snapshot = repository / "blobs", repository / "snapshots" / "0123abc"
+    blobs.mkdir(parents=True)
+    tiny_weights(snapshot)
+    tensors = load_file(snapshot / "model.safetensors") | {"model.padding": np.zeros(5_000_000, np.float32)}
+    save_file(tensors, snapshot / "model.safetensors")
+    for number, path in enumerate(sorted(snapshot.iterdir())):
+        path.rename(blobs / str(number))
+        path.symlink_to(Path("..", "..", "blobs", str(number)))
+    return snapshot
+
+
+def test_a_snapshot_of_a_hub_cache_is_taken_in_and_its_big_files_are_linked(place: ModelWorkspace, tmp_path: Path) -> None:
+    snapshot = hub_snapshot(tmp_path / "cache")
+    (tmp_path / "shortcut").symlink_to(snapshot)
+    for number, folder in enumerate((snapshot, tmp_path / "shortcut")):
+        reporter = Remembered()
+        record = add(folder, place.workspace, place.database, reporter, name=f"model-{number}")
+        weights = record.path / "model.safetensors"
+        assert not weights.is_symlink() and weights.samefile(snapshot / "model.safetensors")
+        assert "1 files linked" in reporter.text
+
+
+def test_links_inside_a_folder_are_followed(place: ModelWorkspace, tmp_path: Path) -> None:
+    folder = tiny_weights(tmp_path / "model")
+    (folder / "shared").mkdir()
+    (folder / "tokenizer.json").rename(folder / "shared" / "tokenizer.json")
+    (folder / "tokenizer.json").symlink_to(Path("shared", "tokenizer.json"))
+    (folder / "notes.pdf").symlink_to(tmp_path / "elsewhere")  # no part of the model
+    record = add(folder, place.workspace, place.database, Remembered())
+    assert not (record.path / "tokenizer.json").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])
+def test_a_link_out_of_the_folder_is_refused(place: ModelWorkspace, tmp_path: Path, name: str) -> None:
+    folder = tiny_weights(tmp_path / "model")
+    secret = tmp_path / "secret"
+    (folder / "README.md").write_text("text")
+    (folder / name).rename(secret)
+    (folder / name).symlink_to(secret)
+    with pytest.raises(InvalidInputError, match=f"{name} is a link to {secret}, outside the model's folder"):
+        add(folder, place.workspace, place.database, Remembered())
+    assert place.model_folders() == set()
+
+
+def test_a_folder_that_only_looks_like_a_hub_cache_gets_no_further(place: ModelWorkspace, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("key")
+    blob_is_link = hub_snapshot(tmp_path / "one")
+    (blob_is_link / "README.md").symlink_to(Path("..", "..", "blobs", "readme"))
+    (blob_is_link.parents[1] / "blobs" / "readme").symlink_to(tmp_path / "secret")
+    blobs_is_link = hub_snapshot(tmp_path / "two")
+    (blobs_is_link.parents[1] / "blobs").rename(tmp_path / "moved")
+    (blobs_is_link.parents[1] / "blobs").symlink_to(tmp_path / "moved")
+    for folder in (blob_is_link, blobs_is_link):
+        with pytest.raises(InvalidInputError, match="outside the model's folder"):
+            add(folder, place.workspace, place.database, Remembered())
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "a/b", ".hidden", "UPPER", "a b", "x" * 81, "ü"])
