@@ -14,6 +14,12 @@ class StoppedError(EngineError):
         super().__init__(f"{what} was stopped.", "Run the same command again: it goes on from where it was.")
 
 
+class BusyError(EngineError):
+    """Another process is at work on the model."""
+
+    code = "busy"
+
+
 class DownloadError(EngineError):
     """A server could not be reached, broke off again and again, or refused.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from engine.errors import InvalidInputError
-from engine.models.staging import discard, model_lock
-from engine.progress import CallbackReporter
+from engine.models.staging import discard, free_model
 from engine.store.database import Database
 from engine.store.models import ModelRecord, Models
 from engine.workspace import Workspace
@@ -31,6 +32,7 @@ def remove(name: str, workspace: Workspace, database: Database, *, with_children
     Raises:
         NotFoundError: there is no such model.
         InvalidInputError: other models were made from it; they are named.
+        BusyError: another process fetches or builds one of them; nothing is removed.
         StorageError: the files cannot be deleted.
     """
     record = Models(database).get(name)
@@ -41,8 +43,10 @@ def remove(name: str, workspace: Workspace, database: Database, *, with_children
             f"{name} cannot be removed: {names} {'was' if len(below) == 1 else 'were'} made from it.",
             f"Remove {'that' if len(below) == 1 else 'those'} first, or all at once with --with-children.",
         )
-    for model in [*below, record]:
-        with model_lock(workspace, model.name, CallbackReporter()):
+    with ExitStack() as locks:
+        for model in [*below, record]:  # all of them first: none is removed when another cannot be
+            locks.enter_context(free_model(workspace, model.name, "removed"))
+        for model in [*below, record]:
             Models(database).remove(model.name)
             discard(workspace, model.path)
     return record

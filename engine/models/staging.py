@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from engine.errors import InvalidInputError, StorageError
 from engine.models.downloads import storage_errors
-from engine.models.errors import StoppedError
+from engine.models.errors import BusyError, StoppedError
 from engine.models.locks import WAITING, lock_path, try_lock
 from engine.progress import Progress, Reporter
 from engine.workspace import Workspace, sync
@@ -63,7 +65,42 @@ def model_lock(workspace: Workspace, name: str, reporter: Reporter) -> Iterator[
             if reporter.should_stop():
                 raise StoppedError(f"Waiting for {name}")
             time.sleep(0.2)
+        _sign(file)
         yield  # closing the file releases the lock; the file stays, since unlinking a lock others may hold is a race
+
+
+@contextmanager
+def free_model(workspace: Workspace, name: str, what: str) -> Iterator[None]:
+    """Hold the same right as `model_lock`, without waiting for it.
+
+    Args:
+        what: what cannot be done to the model while another process is at work on it ("removed").
+
+    Raises:
+        BusyError: another process has it, and is named.
+    """
+    path = lock_path(workspace, name)
+    with storage_errors(path):
+        file = path.open("a+")
+    with file:
+        if not try_lock(file.fileno()):
+            file.seek(0)
+            owner = file.read(20).strip()
+            which = f"process {owner}" if owner.isdecimal() else "another process"
+            raise BusyError(
+                f"{name} cannot be {what}: {which} is fetching, building or removing it.",
+                "Wait until that is done, or stop it, then try again.",
+            )
+        _sign(file)
+        yield
+
+
+def _sign(lock: IO[str]) -> None:
+    """Leave our process's number in a lock that we hold, for whoever is refused it."""
+    with suppress(OSError):  # a full disk; the lock holds all the same
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
 
 
 def staging_folder(workspace: Workspace, name: str) -> Path:

@@ -21,7 +21,7 @@ from engine.models.add import add
 from engine.models.build import build
 from engine.models.child import run_worker
 from engine.models.describe import describe
-from engine.models.errors import StoppedError
+from engine.models.errors import BusyError, StoppedError
 from engine.models.remove import remove
 from engine.models.staging import model_lock, require_space
 from engine.progress import Progress
@@ -222,6 +222,29 @@ def test_removing_takes_row_and_files_and_refuses_what_others_stand_on(place: Mo
     assert place.models.all() == []
     assert place.model_folders() == set()
     assert (tmp_path / "tiny" / "model.safetensors").is_file()
+
+
+def test_removing_what_another_process_is_at_work_on_is_refused_at_once(place: ModelWorkspace, tmp_path: Path) -> None:
+    added(place, tmp_path)
+    graph = place.models.put(ModelRecord("tiny-int4", "onnx", place.workspace.models / "tiny-int4", parent="tiny"))
+    graph.path.mkdir()
+    code = (
+        "import sys, time, pathlib; from engine.models.staging import model_lock; from engine.workspace import Workspace\n"
+        "from engine.progress import CallbackReporter\n"
+        "with model_lock(Workspace(pathlib.Path(sys.argv[1])), 'tiny', CallbackReporter()):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, place.workspace.home]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        began = time.monotonic()
+        with pytest.raises(BusyError, match=f"tiny cannot be removed: process {other.pid} is fetching"):
+            remove("tiny", place.workspace, place.database, with_children=True)
+        assert time.monotonic() - began < 2
+        other.kill()
+    assert {model.name for model in place.models.all()} == {"tiny", "tiny-int4"}, "all or nothing"
+    remove("tiny", place.workspace, place.database, with_children=True)
+    assert place.models.all() == []
 
 
 def test_removing_never_touches_what_lies_outside(place: ModelWorkspace, tmp_path: Path) -> None:
