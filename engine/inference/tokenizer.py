@@ -11,8 +11,9 @@ from engine.errors import InvalidInputError
 if TYPE_CHECKING:
     import tokenizers
 
-# A noncharacter: Unicode keeps it out of interchange, so no text a person means to send holds it.
-_BREAK = "\ufdd0"
+# Noncharacters: Unicode keeps them out of interchange, so no text a person means to send holds them.
+_BREAK = "\ufdd0"  # between two characters of a special token
+_PLAIN = "\ufdd1"  # before a special token of one character, which cannot be broken
 
 
 class Tokenizer:
@@ -38,7 +39,10 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         special = [token.content for token in self._tokenizer.get_added_tokens_decoder().values() if token.special]
-        self._special = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True)))) if special else None
+        control = sorted(filter(_is_control, special), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, control))) if control else None
+        single = "".join(re.escape(token) for token in control if len(token) == 1)
+        self._single = re.compile(f"{_PLAIN}([{single}])") if single else None
 
     @property
     def library(self) -> tokenizers.Tokenizer:
@@ -53,12 +57,15 @@ class Tokenizer:
     def defuse(self, text: str) -> str:
         """Make special tokens that stand in somebody's text mere text, so that no message can end its own turn.
 
-        The mark put into them is taken out again by `encode`.
+        The marks put into them are taken out again by `encode`. Left alone are special tokens that are blanks or line ends, or a
+        single letter or digit: those are what ordinary text is made of, the model was trained on text in which they are these
+        very tokens, and a turn that ended at them would end at every word. Nor can one be kept out whose id is also the only
+        spelling that the vocabulary has for that character.
         """
-        text = text.replace(_BREAK, "")
+        text = text.replace(_BREAK, "").replace(_PLAIN, "")
         if self._special is None:
             return text
-        return self._special.sub(lambda match: match[0][0] + _BREAK + match[0][1:], text)
+        return self._special.sub(lambda match: _marked(match[0]), text)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Token ids of a rendered prompt.
@@ -68,15 +75,35 @@ class Tokenizer:
             add_special_tokens: whether to put what the tokenizer puts around a text (chat templates bring their own).
         """
         head, *rest = text.split(_BREAK)
-        ids: list[int] = list(self._tokenizer.encode(head, add_special_tokens=add_special_tokens).ids)
+        ids = self._encode(head, add_special_tokens)
         for part in rest:
-            ids += self._tokenizer.encode(part, add_special_tokens=False).ids
+            ids += self._encode(part, False)
+        return ids
+
+    def _encode(self, text: str, add_special_tokens: bool) -> list[int]:
+        # Each mark belongs to the one character after it: a template may cut a message anywhere.
+        pieces = self._single.split(text) if self._single else [text]
+        ids: list[int] = []
+        for number, piece in enumerate(pieces):
+            self._tokenizer.encode_special_tokens = number % 2 == 1  # what the pattern caught: spelled like any other text
+            plain = piece.replace(_PLAIN, "")
+            ids += self._tokenizer.encode(plain, add_special_tokens=add_special_tokens and number == 0).ids
+        self._tokenizer.encode_special_tokens = False
         return ids
 
     def decode(self, ids: list[int]) -> str:
         """The text of token ids, special tokens left out."""
         text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
         return text
+
+
+def _is_control(token: str) -> bool:
+    """Whether a special token is something that ordinary text does not consist of; see `Tokenizer.defuse`."""
+    return bool(token) and not token.isspace() and not (len(token) == 1 and token.isalnum())
+
+
+def _marked(token: str) -> str:
+    return token[0] + _BREAK + token[1:] if len(token) > 1 else _PLAIN + token
 
 
 # One character takes at most four bytes, hence four byte-level tokens. What is still no character after eight tokens never

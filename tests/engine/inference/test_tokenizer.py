@@ -14,7 +14,7 @@ def tokenizer(tmp_path_factory) -> Tokenizer:
     return Tokenizer(folder)
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\ufffd\ufdd0"), max_size=60))
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\ufffd\ufdd0\ufdd1"), max_size=60))
 @settings(max_examples=300, deadline=None)
 def test_text_comes_back_whole_and_never_with_a_broken_character(tokenizer, text):
     stream = Detokenizer(tokenizer)
@@ -53,6 +53,33 @@ def test_special_tokens_in_a_message_stay_text(tokenizer):
     ids = tokenizer.encode(tokenizer.defuse(f"say {special} now"))
     assert end not in ids
     assert tokenizer.decode(ids) == f"say {special} now"
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> Tokenizer:
+    """A tokenizer with special tokens that are characters: one that ends turns, and some that ordinary text is made of."""
+    folder = tmp_path_factory.mktemp("odd")
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens(["\u241e", "\n", "  ", "7"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return Tokenizer(folder)
+
+
+def test_special_tokens_of_one_character_in_a_message_stay_text(odd):
+    special = "\u241e"
+    end = odd.token_id(special)
+    said = f"{special}say {special}{special} now{special}"
+    ids = odd.encode(f"{special}{odd.defuse(said)}{special}")
+    assert [place for place, token in enumerate(ids) if token == end] == [0, len(ids) - 1], "the template's own alone"
+    assert odd.decode(ids) == said
+    cut = odd.defuse(f"a{special}").removesuffix(special)  # a template may cut what a message says
+    assert odd.encode(cut + "<|im_end|>")[-1] == odd.token_id("<|im_end|>")
+
+
+def test_special_tokens_that_text_is_made_of_are_encoded_as_the_model_learned_them(odd):
+    text = "one\ntwo  three 7 four\n"
+    assert odd.encode(odd.defuse(text)) == odd.library.encode(text, add_special_tokens=False).ids
+    assert odd.token_id("\n") in odd.encode(odd.defuse(text))
 
 
 def test_a_folder_without_a_tokenizer_says_so(tmp_path):
