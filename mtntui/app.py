@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 QUIT_SECONDS = 2.0
 """A second Ctrl+C within this time quits."""
+
+SETTLE_SECONDS = 2.0
+"""A quit waits at most so long for the store, and once more for the drafts."""
 
 
 def _chat_room(app: MtntuiApp) -> Screen[Any]:
@@ -237,7 +243,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
             return
         now = time.monotonic()
         if now - self._last_interrupt < QUIT_SECONDS:
-            self.exit(0)
+            self._leave()
             return
         self._last_interrupt = now
         self.say("Press Ctrl+C again to quit.", timeout=QUIT_SECONDS)
@@ -255,6 +261,16 @@ class MtntuiApp(App[int], inherit_bindings=False):
 
     async def action_quit(self) -> None:
         """Leave; a reply in progress goes on in the inference host."""
+        self._leave()
+
+    @work(exclusive=True, group="leave")
+    async def _leave(self) -> None:
+        """End the program when what was sent is stored and what was not is kept; a room that takes too long is not waited for."""
+        for wait in ("settle", "keep_unsent"):
+            for room in self.screen_stack:
+                if (ready := getattr(room, wait, None)) is not None:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(ready(), SETTLE_SECONDS)
         self.exit(0)
 
 

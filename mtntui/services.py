@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.store.conversations import Conversations
 from engine.store.database import Database
 from engine.store.models import ModelRecord, Models
+from mtntui.drafts import DraftFiles
 
 if TYPE_CHECKING:
     from engine.chat.session import Chat
@@ -59,6 +60,11 @@ class Services:
         from mtntui.model_pull import ModelPull
 
         return ModelPull(self.settings)
+
+    @cached_property
+    def drafts(self) -> DraftFiles:
+        """What stands in prompts, kept on disk."""
+        return DraftFiles(self.settings.workspace.home / "drafts")
 
     def runnable_models(self) -> list[ModelRecord]:
         """The models that can be chatted with, by name."""

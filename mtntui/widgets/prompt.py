@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -109,6 +110,12 @@ class Prompt(ExactTextArea):
             self.earlier.add(text)
             self._recalled = None
             self.put("")
+
+    async def settle(self) -> None:
+        """Wait until the keys that were pressed before this was called stand in the prompt, or were offered."""
+        settled = asyncio.Event()
+        self.call_later(settled.set)
+        await settled.wait()
 
     def action_newline(self) -> None:
         """Break the line at the cursor."""

@@ -228,13 +228,21 @@ class Transcript(VerticalScroll, inherit_bindings=False):
             self.select(turns[0])
         self.scroll_home(animate=False)
 
+    async def come_to_end(self) -> None:
+        """See to it that the last message is among those that are mounted.
+
+        Raises:
+            EngineError: it could not be read.
+        """
+        if self.window.more_below and self._load is not None:
+            await self.show(self._load)
+
     async def action_newest(self) -> None:
         """Go to the end and follow it."""
-        if self.window.more_below and self._load is not None:
-            try:
-                await self.show(self._load)
-            except EngineError as error:
-                self.post_message(self.Failed(error))
+        try:
+            await self.come_to_end()
+        except EngineError as error:
+            self.post_message(self.Failed(error))
         if turns := self.turns:
             self.select(turns[-1])
         self.anchor()

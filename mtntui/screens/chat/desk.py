@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import NotFoundError
+from engine.errors import EngineError, NotFoundError
 from engine.store.conversations import Conversation, StoredMessage
+from mtntui.screens.chat.drafts import Drafts
 from mtntui.screens.chat.model_choice import choose_model
 from mtntui.widgets.conversation_list import PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from mtntui.screens.chat.screen import ChatScreen
     from mtntui.services import Services
+
+Value = TypeVar("Value")
 
 
 class Desk:
@@ -31,7 +35,7 @@ class Desk:
         self._screen = screen
         self._services = screen.services
         self._conversations = screen.services.conversations
-        self._drafts: dict[str, str] = {}
+        self.drafts = Drafts(screen.services.drafts, screen.prompt.pastes)
         self._deleted: list[Conversation] = []
         self._list_length = PAGE
         self._showing = asyncio.Lock()
@@ -39,20 +43,37 @@ class Desk:
         self._wish = 0
         self.conversation: Conversation | None = None
         self.model = ""
+        self.opened = False
 
-    async def arrive(self, identifier: str | None) -> None:
-        """Open a conversation, by default the one last used on a screen; what was typed meanwhile becomes its draft."""
-        if identifier is not None:
-            first: Conversation | None = await asyncio.to_thread(self._conversations.get, identifier)
-        else:
-            recent = await asyncio.to_thread(self._conversations.browse, limit=PAGE)
-            first = next((one for one in recent if one.source == "chat"), None)
-        self._drafts[first.id if first is not None else ""] = self._screen.prompt.text
-        await self._show(first)
+    async def arrive(self, identifier: str | None, wants_new: Callable[[], bool]) -> None:
+        """Open a conversation; what was typed meanwhile is added to its draft.
+
+        Args:
+            identifier: the conversation; None: the one that an earlier session left a draft for, else the one used last.
+            wants_new: whether the user asked meanwhile for a new conversation instead.
+        """
+        first: Conversation | None = None
+        try:
+            first = await (self._last_used() if identifier is None else asyncio.to_thread(self._conversations.get, identifier))
+        finally:  # Also when the store cannot be read: what is typed has a draft all the same.
+            self.opened = True
+            self._turn_to(None if wants_new() else first, self._screen.prompt.text)
+        await self.show_open()
         await self.fill_list()
         if self._screen.replying.reply is None and await self._services.chat.settle():
-            self._keep_draft()
+            self.keep_draft()
             await self._show(self.conversation)
+
+    async def _last_used(self) -> Conversation | None:
+        recent = await asyncio.to_thread(self._conversations.browse, limit=PAGE)
+        last = next((one for one in recent if one.source == "chat"), None)
+        since = datetime.fromisoformat(last.updated_at).timestamp() if last is not None else 0
+        for written in await asyncio.to_thread(self.drafts.last_written, since):
+            if not written:
+                return None
+            with suppress(NotFoundError):  # Deleted, and its draft with it.
+                return await asyncio.to_thread(self._conversations.get, written)
+        return last
 
     async def open(self, identifier: str) -> None:
         """Open a conversation; a reply in progress goes on in the inference host."""
@@ -64,7 +85,7 @@ class Desk:
         found = await asyncio.to_thread(self._conversations.get, identifier)
         if wish != self._wish:  # The user went on to another one meanwhile.
             return
-        self._keep_draft()
+        self.keep_draft()
         await self._show(found)
 
     def open_new(self) -> Awaitable[None]:
@@ -73,7 +94,7 @@ class Desk:
         The prompt is the new conversation's when this returns, before anything is awaited: keys that come in one burst with
         the command belong to it.
         """
-        self._keep_draft()
+        self.keep_draft()
         self._turn_to(None)
         return self.show_open()
 
@@ -96,7 +117,7 @@ class Desk:
         if identifier == self.open_id:
             self._screen.prompt.put_back(text)
         else:
-            self._drafts[identifier] = "\n".join(filter(None, (text, self._drafts.get(identifier))))
+            self.drafts.keep(identifier, "\n".join(filter(None, (text, self.drafts.get(identifier)))))
 
     @property
     def open_id(self) -> str:
@@ -124,14 +145,23 @@ class Desk:
                     self._shown = False
                     raise
 
-    def _turn_to(self, conversation: Conversation | None) -> None:
-        """What is written from now on belongs to this conversation."""
+    def _turn_to(self, conversation: Conversation | None, typed: str = "") -> None:
+        """What is written from now on belongs to this conversation, and `typed` too."""
         self._screen.replying.leave()
         self.conversation = conversation
         self._shown = False
         self._wish += 1
-        self.use_model()
-        self._screen.prompt.put(self._drafts.get(self.open_id, ""))
+        draft = self._or_say(lambda: self.drafts.get(self.open_id)) or ""
+        self._or_say(self.use_model)  # Else the one there was stays.
+        self._screen.prompt.put("\n".join(filter(None, (draft, typed))))
+
+    def _or_say(self, read: Callable[[], Value]) -> Value | None:
+        """What a read gives; None when it fails, which is said: the conversation is turned to all the same."""
+        try:
+            return read()
+        except EngineError as error:
+            self._screen.app.say_error(error)
+            return None
 
     async def _fill(self, conversation: Conversation | None) -> None:
         screen = self._screen
@@ -148,8 +178,10 @@ class Desk:
         if messages and messages[-1].status == "streaming" and self._shown:
             screen.guard(screen.replying.resume(messages[-1], screen.replying.claim()), "reply", exclusive=False)
 
-    def _keep_draft(self) -> None:
-        self._drafts[self.open_id] = self._screen.prompt.text
+    def keep_draft(self) -> None:
+        """What stands in the prompt is the open conversation's draft."""
+        if self.opened:
+            self.drafts.keep(self.open_id, self._screen.prompt.text)
 
     def use_model(self, name: str = "") -> None:
         """Let a model answer from now on: the one named, or the one that suits the open conversation."""
@@ -206,7 +238,7 @@ class Desk:
                 self.conversation = None
             return
         if identifier == self.open_id and now.head != self.conversation.head and not self._screen.replying.busy:
-            self._keep_draft()
+            self.keep_draft()
             await self._show(now)
 
     async def rename(self, identifier: str, title: str) -> None:
@@ -220,7 +252,7 @@ class Desk:
         await asyncio.to_thread(self._conversations.delete, identifier)
         self._deleted.append(gone)
         if self.conversation is not None and self.conversation.id == identifier:
-            self._keep_draft()
+            self.keep_draft()
             self._turn_to(None)
         await self.show_open()
         await self.fill_list()

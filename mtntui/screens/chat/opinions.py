@@ -23,14 +23,19 @@ class Opinions:
         self._screen = screen
         self._one_at_a_time = asyncio.Lock()
 
-    def target(self) -> Turn | None:
+    async def last_reply(self) -> Turn | None:
+        """The conversation's last reply, also when the reader is so far above it that it must be fetched first."""
+        await self._screen.transcript.come_to_end()
+        return next((turn for turn in reversed(self._screen.transcript.turns) if turn.is_reply), None)
+
+    async def target(self) -> Turn | None:
         """The selected reply while the transcript has the focus, else the last one; says so when there is none."""
         transcript = self._screen.transcript
         chosen = transcript.selected if transcript.has_focus else None
         if chosen is not None and not chosen.is_reply:
             self._screen.app.say("This is your own message: select a reply.", severity="warning")
             return None
-        turn = chosen or next((turn for turn in reversed(transcript.turns) if turn.is_reply), None)
+        turn = chosen or await self.last_reply()
         if turn is None:
             self._screen.app.say("There is no reply yet.", severity="warning")
         return turn
@@ -38,7 +43,7 @@ class Opinions:
     async def rate(self, rating: Literal["good", "bad", ""]) -> None:
         """Record a rating; the one that the reply has already, or an empty one, takes it back."""
         async with self._one_at_a_time:
-            if (turn := self.target()) is not None:
+            if (turn := await self.target()) is not None:
                 back = not rating or turn.stored.rating == rating
                 await self._record(turn, None if back else rating or None)
                 self._screen.app.say("The rating was taken back." if back else f"Marked as {rating}.", timeout=2)
@@ -47,7 +52,7 @@ class Opinions:
         """Let the user write what the reply should have been. Leaving the editor records nothing."""
         from mtntui.screens.correction import CorrectionScreen
 
-        if (turn := self.target()) is None:
+        if (turn := await self.target()) is None:
             return
         stored = turn.stored
         if stored.status == "streaming":
@@ -64,10 +69,10 @@ class Opinions:
         if turn.is_attached:
             await turn.show(stored)
 
-    def copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the selected message, or the last reply, as it was written."""
         transcript = self._screen.transcript
-        turn = transcript.selected if transcript.has_focus and transcript.selected is not None else self.target()
+        turn = transcript.selected if transcript.has_focus and transcript.selected is not None else await self.target()
         if turn is not None:
             live = turn.live
             self._screen.app.copy_to_clipboard(live.text if live is not None else turn.stored.content)

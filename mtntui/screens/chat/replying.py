@@ -53,6 +53,11 @@ class Replying:
         """Whether a reply is followed, or about to be asked for."""
         return self._live is not None or self._claim is not None
 
+    @property
+    def asking(self) -> bool:
+        """Whether a reply is about to be asked for, or was and nothing is known of it yet."""
+        return self._claim is not None or bool(self._starting)
+
     def claim(self) -> object:
         """Take the transcript for a reply that is about to be asked for; opening another conversation takes it back."""
         self._claim = object()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -20,6 +21,7 @@ from mtntui.screens.chat.desk import Desk
 from mtntui.screens.chat.first_model import FirstModel
 from mtntui.screens.chat.opinions import Opinions
 from mtntui.screens.chat.replying import Replying
+from mtntui.screens.chat.sending import Sending
 from mtntui.screens.chat.store_watch import StoreWatch
 from mtntui.services import Services
 from mtntui.terminal_text import one_line
@@ -31,12 +33,15 @@ from mtntui.widgets.too_small import SMALLEST, TooSmall
 from mtntui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from mtntui.app import MtntuiApp
 
 _WIDE = 100
 """Columns from which the list of conversations stands beside the transcript; below, it opens over it."""
 
 _POLL_SECONDS = 1.0
+_DRAFT_SECONDS = 1.0
 _FIRST_PAINT_SECONDS = 0.01
 
 
@@ -114,8 +119,9 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self.services = services
         self._first = first
+        self.sending = Sending(self)
         self.transcript = Transcript()
-        self.prompt = Prompt("Write a message", self._accept, id="prompt")
+        self.prompt = Prompt("Write a message", self.sending.accept, id="prompt")
         self.status = StatusLine()
         self.list = ConversationList()
         self.replying = Replying(services, self.transcript, self.prompt, self.status, self.refresh_bindings)
@@ -123,10 +129,12 @@ class ChatScreen(Screen[None]):
         self.opinions = Opinions(self)
         self.first_model = FirstModel(self)
         self._watch = StoreWatch(services.database)
+        self._saving: Timer | None = None
+        self._drafts_refused = False
+        self._asking = False
         self.arrived = False
         self._new_early = False
         self._asked_early: Callable[[], object] | None = None
-        self._sent_early: list[str] = []
 
     def compose(self) -> ComposeResult:
         """The list beside the column of transcript, prompt and status; the keys below."""
@@ -150,7 +158,7 @@ class ChatScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Paint first, then read the store."""
-        self.prompt.focus()
+        self.set_focus(self.prompt)
         self.app.call_later(self._paint)
 
     def _paint(self) -> None:
@@ -168,27 +176,14 @@ class ChatScreen(Screen[None]):
     async def _fill(self) -> None:
         try:
             await self.list.build()
-            await self.desk.arrive(self._first)
+            await self.desk.arrive(self._first, lambda: self._new_early)
         finally:
             self.arrived = True
-            await self._catch_up_with_hands()
+            self.sending.send_early()
+            if self._asked_early is not None:
+                self._asked_early()
             gc.freeze()  # What start-up made stays; it need not be looked at again.
             gc.enable()
-
-    async def _catch_up_with_hands(self) -> None:
-        """Do what was asked for while the store was still being read."""
-        text = self.prompt.text
-        if self._new_early:
-            opening = self.desk.open_new()
-            self.prompt.put(text)
-            await opening
-        for early in self._sent_early:
-            if self.desk.model and not self.replying.busy:
-                self._begin_to_send(early)
-            else:
-                self.prompt.put_back(early)
-        if self._asked_early is not None:
-            self._asked_early()
 
     def _poll(self) -> None:
         try:
@@ -215,6 +210,20 @@ class ChatScreen(Screen[None]):
 
         self.run_worker(guarded(), group=group, exclusive=exclusive)
 
+    def ask(self, asking: Callable[[], Awaitable[None]]) -> None:
+        """Do something that opens a dialog, unless one is open or about to be: keys come in bursts, dialogs one at a time."""
+        if self._asking:
+            return
+        self._asking = True
+
+        async def ask() -> None:
+            try:
+                await asking()
+            finally:
+                self._asking = False
+
+        self.guard(ask(), "dialog", exclusive=False)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to stop while there is something to stop, and to go back while the focus is elsewhere."""
         replying, fetching = self.replying.reply is not None, self.first_model.pulling
@@ -224,54 +233,37 @@ class ChatScreen(Screen[None]):
 
     # The prompt
 
-    def _accept(self, text: str) -> bool:
-        """Send what the user wrote; False when it cannot be sent now."""
-        if self.arrived and not self.desk.model:
-            self.first_model.start()
-        elif self.replying.busy:
-            self._say_busy()
-        elif text.strip():
-            if self.arrived:
-                self._begin_to_send(text)
-            else:
-                self._sent_early.append(text)
-            return True
-        return False
+    @on(Prompt.Changed, "#prompt")
+    def _written(self) -> None:
+        """Keep what is written as a draft, at most once a second."""
+        self.desk.keep_draft()
+        if self._saving is None:
+            self._saving = self.set_timer(_DRAFT_SECONDS, self.save_drafts)
 
-    def _say_busy(self) -> None:
-        self.app.say("A reply is being written. Esc stops it; your message stays in the prompt.", timeout=3)
+    def save_drafts(self) -> None:
+        """Write the drafts to disk, beside whatever goes on; a disk that takes none is told once."""
+        if self._saving is not None:
+            self._saving.stop()
+            self._saving = None
+        self.run_worker(self._save_drafts(), group="drafts")
 
-    def _begin_to_send(self, text: str) -> None:
-        sending = self._send(text, self.desk.open_id, self.desk.model, self.replying.claim())
-        self.guard(sending, "reply", exclusive=False)
-
-    async def _send(self, text: str, identifier: str, model: str, claim: object) -> None:
-        """Send a message within the conversation it was written for, though another may be opened meanwhile.
-
-        Args:
-            text: the message.
-            identifier: the conversation; empty for a new one.
-            model: answers.
-            claim: on the transcript.
-        """
+    async def _save_drafts(self) -> None:
         try:
-            await self.desk.show_open()
-            if self.desk.open_id == identifier and not self.replying.holds(claim):  # Its last reply is still being written.
-                self._say_busy()
-                self.desk.give_back(identifier, text)
-                return
-            identifier = identifier or (await self.desk.store_new(model, claim)).id
-            exchange = await self.replying.store(identifier, text, model)
-        except BaseException:
-            self.desk.give_back(identifier, text)
-            self.replying.release(claim)
-            raise
-        self.desk.moved_on(identifier, exchange.reply.id)
-        try:
-            await self.replying.ask(exchange, claim)
-        finally:
-            self.replying.release(claim)
-        await self.desk.note_changes()
+            await self.desk.drafts.save()
+            self._drafts_refused = False
+        except EngineError as error:
+            if not self._drafts_refused:
+                self._drafts_refused = True
+                self.app.say_error(error)
+
+    async def settle(self) -> None:
+        """Before the program ends: wait until all that was sent is stored. The app waits for this only so long."""
+        await self.sending.settle()
+
+    async def keep_unsent(self) -> None:
+        """Before the program ends: put what was not sent on disk."""
+        self.desk.keep_draft()
+        await self._save_drafts()
 
     def stop_reply(self) -> bool:
         """Begin to stop the reply in progress; False when there is none. A host that does not answer keeps no key waiting."""
@@ -292,21 +284,22 @@ class ChatScreen(Screen[None]):
         """Go back to the prompt."""
         self.remove_class("-list-open")
         self.transcript.select(None)
-        self.prompt.focus()
+        self.set_focus(self.prompt)
 
     def action_retry(self) -> None:
         """Ask for another reply to the last message of the user."""
-        reply = next((turn.stored for turn in reversed(self.transcript.turns) if turn.is_reply), None)
-        if reply is None or not self.desk.model:
-            self.app.say("There is nothing to ask again.", severity="warning")
-        elif self.replying.busy:
+        if self.replying.busy:
             self.app.say("A reply is being written. Esc stops it.", severity="warning")
         else:
-            self.guard(self._again(reply.id, self.replying.claim()), "reply", exclusive=False)
+            self.guard(self._again(self.replying.claim()), "reply", exclusive=False)
 
-    async def _again(self, reply: int, claim: object) -> None:
+    async def _again(self, claim: object) -> None:
         try:
-            await self.replying.again(reply, self.desk.model, claim)
+            reply = await self.opinions.last_reply()
+            if reply is None or not self.desk.model:
+                self.app.say("There is nothing to ask again.", severity="warning")
+                return
+            await self.replying.again(reply.stored.id, self.desk.model, claim)
         finally:
             self.replying.release(claim)
         await self.desk.note_changes()
@@ -319,7 +312,7 @@ class ChatScreen(Screen[None]):
 
     async def action_select(self, step: int) -> None:
         """Go to a message."""
-        self.transcript.focus()
+        self.set_focus(self.transcript)
         await self.transcript.move(step)
 
     async def action_rate(self, rating: Literal["good", "bad", ""]) -> None:
@@ -328,21 +321,21 @@ class ChatScreen(Screen[None]):
 
     def action_correct(self) -> None:
         """Open the editor for a correction."""
-        self.guard(self.opinions.correct(), "opinion", exclusive=False)
+        self.ask(self.opinions.correct)
 
     def action_copy_reply(self) -> None:
         """Copy a message."""
-        self.opinions.copy()
+        self.guard(self.opinions.copy(), "opinion", exclusive=False)
 
     # Conversations
 
     def action_new(self) -> None:
         """Begin a new conversation."""
-        if self.arrived:
+        if self.desk.opened:
             self.guard(self.desk.open_new(), "open", exclusive=False)
         else:
             self._new_early = True
-        self.prompt.focus()
+        self.set_focus(self.prompt)
 
     def action_toggle_list(self) -> None:
         """Show or hide the list, and go where the user now looks."""
@@ -355,7 +348,7 @@ class ChatScreen(Screen[None]):
         else:
             self.toggle_class("-list-open")
             visible = self.has_class("-list-open")
-        (self.list.titles if visible else self.prompt).focus()
+        self.set_focus(self.list.titles if visible else self.prompt)
 
     def action_search(self) -> None:
         """Show the list and let the user type a query."""
@@ -370,7 +363,7 @@ class ChatScreen(Screen[None]):
     def _opened(self, event: ConversationList.Opened) -> None:
         self.remove_class("-list-open")
         self.guard(self.desk.open(event.identifier), "open", exclusive=False)
-        self.prompt.focus()
+        self.set_focus(self.prompt)
 
     @on(ConversationList.Searched)
     def _searched(self) -> None:
@@ -389,7 +382,7 @@ class ChatScreen(Screen[None]):
     def action_rename(self, from_list: bool = False) -> None:
         """Ask for a title."""
         if (identifier := self._chosen(from_list)) is not None:
-            self.guard(self._rename(identifier), "dialog")
+            self.ask(partial(self._rename, identifier))
 
     async def _rename(self, identifier: str) -> None:
         from mtntui.screens.rename import RenameScreen
@@ -418,15 +411,17 @@ class ChatScreen(Screen[None]):
 
     # Models
 
-    @work(exclusive=True, group="dialog")
-    async def action_pick_model(self) -> None:
+    def action_pick_model(self) -> None:
         """Choose the model that answers from now on."""
+        self.ask(self._pick_model)
+
+    async def _pick_model(self) -> None:
         from mtntui.screens.model_picker import ModelPicker
 
         self.first_model.listen()  # A fetch that is begun there goes on when it is left: somebody must tell how it ends.
         chosen = await self.app.push_screen_wait(ModelPicker(self.services, self.desk.model))
         if chosen is not None:
-            self.guard(self.desk.choose(chosen), "open", exclusive=False)
+            await self.desk.choose(chosen)
 
 
 ChatScreen.COMMAND_SOURCES = [
