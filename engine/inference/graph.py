@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # Buffers grow in steps, so that a long conversation is copied a few times and not at every turn.
 _CAPACITY_STEP = 512
 
+# A thread that waits for its next piece of work looks for it for at most a millisecond, the longest gap within a step, with
+# pauses that grow to 64 instructions. By default it looks on for many milliseconds after a step, on a core that others want.
+_SPINNING = {"session.intra_op.spin_duration_us": "1000", "session.intra_op.spin_backoff_max": "64"}
+
 
 @dataclass(frozen=True, slots=True)
 class GraphConfig:
@@ -173,6 +177,8 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or physical_cores()
         options.log_severity_level = 3
+        for key, value in _SPINNING.items():
+            options.add_session_config_entry(key, value)
         path = folder / self.config.file
         if path.resolve().parent != folder.resolve():
             raise InvalidInputError(f"{folder} names a graph outside itself: {self.config.file}.", "Fetch the model again.")

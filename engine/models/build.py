@@ -56,6 +56,8 @@ def build(name: str, workspace: Workspace, database: Database, reporter: Reporte
         else:
             claim_name(database, workspace, graph_name)
         needed = int((weights.parameters or weights.size_bytes // 2) * _BYTES_PER_WEIGHT[precision]) + _SLACK
+        if precision == "int4":
+            needed += weights.size_bytes  # the rounded weights, until the graph is made of them
         require_space(workspace.models, needed, f"Building {graph_name}")
         reporter.log(f"building {graph_name} from {name}")
         target = staging_folder(workspace, graph_name)
