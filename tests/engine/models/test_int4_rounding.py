@@ -1,6 +1,5 @@
 """Weights rounded by how strongly their inputs are driven."""
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,26 +60,29 @@ def test_what_is_nothing_stays_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tied", [True, False])
-def test_a_model_predicts_better_than_rounded_plainly(tmp_path: Path, tied: bool) -> None:
-    import torch
+def test_inputs_that_the_model_drives_hard_are_kept_better(tmp_path: Path, tied: bool) -> None:
     from safetensors.torch import load_file, save_file
-    from transformers import AutoModelForCausalLM
 
-    source = tiny_weights(tmp_path / "source", tied=tied)
-    ours, plain = tmp_path / "ours", tmp_path / "plain"
-    for target in (ours, plain):
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.safetensors"))
+    source, target = tiny_weights(tmp_path / "source", tied=tied), tmp_path / "rounded"
+    target.mkdir()
+    before = load_file(source / "model.safetensors")
+    before["model.layers.0.input_layernorm.weight"][3] *= 50
+    before["model.norm.weight"][5] *= 50
+    save_file(before, source / "model.safetensors", metadata={"format": "pt"})
     reporter = Remembered()
-    round_to_int4(source, ours, 64, reporter)
+    round_to_int4(source, target, 64, reporter)
     assert "measuring activations" in reporter.phases
-    before, after = load_file(source / "model.safetensors"), load_file(ours / "model.safetensors")
-    matrices = {name for name, tensor in before.items() if tensor.ndim == 2 and (tied or name != "model.embed_tokens.weight")}
-    assert {name for name in before if not torch.equal(before[name], after[name])} == matrices
-    for name in matrices:
-        before[name] = _plain(before[name].reshape(len(before[name]), -1, 64)).reshape(before[name].shape)
-    save_file(before, plain / "model.safetensors", metadata={"format": "pt"})
 
-    ids = torch.randint(0, 512, (4, 64), generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        exact, by_ours, by_plain = (AutoModelForCausalLM.from_pretrained(folder)(ids).logits for folder in (source, ours, plain))
-    assert (by_ours - exact).square().mean() < (by_plain - exact).square().mean()
+    after = load_file(target / "model.safetensors")
+    matrices = {name for name, tensor in before.items() if tensor.ndim == 2 and (tied or name != "model.embed_tokens.weight")}
+    assert {name for name in before if not before[name].equal(after[name])} == matrices
+    output = "model.embed_tokens.weight" if tied else "lm_head.weight"
+    for name, column in (
+        ("model.layers.0.self_attn.q_proj.weight", 3),
+        ("model.layers.0.self_attn.k_proj.weight", 3),
+        (output, 5),
+    ):
+        blocks = before[name].reshape(len(before[name]), -1, 64)
+        plain = _plain(blocks).reshape(before[name].shape)
+        ours, theirs = ((rounded - before[name]).square().mean(0)[column] for rounded in (after[name], plain))
+        assert ours < 0.5 * theirs, name
