@@ -45,16 +45,20 @@ class ChatTemplate:
         """The prompt, up to where the assistant's reply begins.
 
         Raises:
-            InvalidInputError: the template refuses these messages.
+            InvalidInputError: the template refuses these messages, or computes for more than two seconds.
         """
         if self._template is None:
             return _render_plain(messages)
+        from engine.inference.template_sandbox import TooMuchWorkError, rendered
+
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             # Without tools and documents there would be "undefined", which to a template is not none.
-            return self._template.render(
-                messages=turns, tools=None, documents=None, add_generation_prompt=True, **self._special_tokens
+            return rendered(
+                self._template, messages=turns, tools=None, documents=None, add_generation_prompt=True, **self._special_tokens
             )
+        except TooMuchWorkError as error:
+            raise InvalidInputError(f"The model's chat template failed: {error}.", "It is faulty; use another model.") from error
         except Exception as error:  # a template can raise whatever Python's operators and methods of strings do
             if turns and turns[0]["role"] == "system" and len(turns) > 1:
                 return self.render(_fold_system(messages))
@@ -77,10 +81,10 @@ def _render_plain(messages: Sequence[Message]) -> str:
 
 
 def _compile(source: str) -> jinja2.Template:
-    from jinja2.ext import loopcontrols
+    from engine.inference.template_sandbox import sandbox
 
-    # The settings and the three names that transformers gives every template (utils/chat_template_utils.py).
-    environment = _sandbox()(trim_blocks=True, lstrip_blocks=True, extensions=[_generation_tag(), loopcontrols])
+    environment = sandbox(_generation_tag())
+    # The three names that transformers gives every template.
     environment.filters["tojson"] = _tojson
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = lambda pattern: datetime.now(UTC).astimezone().strftime(pattern)
@@ -90,32 +94,6 @@ def _compile(source: str) -> jinja2.Template:
         raise InvalidInputError(
             f"The model's chat template does not parse: {error}.", "Its chat_template.jinja is faulty; use another model."
         ) from error
-
-
-def _sandbox() -> type[jinja2.Environment]:
-    from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        """Jinja's sandbox keeps a template from reaching out; this keeps it from computing without end in one step.
-
-        `10 ** 10 ** 9` or `"x" * 10 ** 10` would hold the interpreter, and so every other reply, for hours or fill the memory.
-        """
-
-        intercepted_binops = frozenset({"**", "*"})
-
-        def call_binop(self, context: jinja2.runtime.Context, operator: str, left: Any, right: Any) -> Any:
-            if operator == "**" and not (abs(left) <= 1_000_000 and abs(right) <= 64):
-                raise SecurityError("a power beyond what a template needs")
-            sizes = [len(side) if isinstance(side, str | bytes | list | tuple) else None for side in (left, right)]
-            counts = [side for side in (left, right) if isinstance(side, int)]
-            if operator == "*" and any(size and count * size > 1_000_000 for size in sizes for count in counts):
-                raise SecurityError("a text beyond what a template needs")
-            if len(counts) == 2 and sum(count.bit_length() for count in counts) > 4096:
-                raise SecurityError("a number beyond what a template needs")
-            return super().call_binop(context, operator, left, right)
-
-    return Sandbox
 
 
 def _generation_tag() -> type[jinja2.ext.Extension]:

@@ -1,5 +1,7 @@
 """Templates render as transformers renders them, and cannot reach out of their sandbox."""
 
+import time
+
 import pytest
 from tiny_models import tiny_weights
 from transformers import AutoTokenizer
@@ -42,6 +44,64 @@ def test_a_model_without_a_template_gets_plain_turns_and_stops_before_the_next()
 def test_a_hostile_template_is_stopped(source):
     with pytest.raises(InvalidInputError, match="chat template failed"):
         ChatTemplate(source).render(TALK)
+
+
+LONG = "range(99999)"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"{{% for a in {LONG} %}}{{% for b in {LONG} %}}{{% endfor %}}{{% endfor %}}",
+        f"{{% for a in {LONG} %}}{{% for b in {LONG} if false %}}{{% endfor %}}{{% endfor %}}",
+        f"{{% for a in {LONG} recursive %}}{{{{ loop({LONG}) if loop.depth < 5 }}}}{{% endfor %}}",
+        f"{{% for a in {LONG} %}}{{% set x = {LONG} | map('string') | join %}}{{% endfor %}}",
+        f"{{% for a in {LONG} %}}{{{{ {LONG} | sum }}}}{{% endfor %}}",
+        f"{{% set long = 'x' * 999999 %}}{{% for a in {LONG} %}}{{{{ long }}}}{{% endfor %}}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% block a %}{% if messages %}{{ self.a() }}{{ self.a() }}{% endif %}{% endblock %}",
+        "{% set ns = namespace(x='xx') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% set ns = namespace(x='xx') %}{% for a in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{{ 'x' | center(3000000000) }}",
+        "{{ 'x'.ljust(3000000000) }}",
+        "{{ '%3000000000d' % 1 }}{{ '%*d' % (3000000000, 1) }}",
+        "{{ '{:3000000000}'.format(1) }}",
+        "{{ ('x' * 1000000).replace('x', 'x' * 1000000) }}",
+        "{{ ('x' * 1000000) | replace('x', 'x' * 1000000) }}",
+        "{{ [1] | slice(1000000000) | list }}",
+        "{{ lipsum(100000000) }}",
+    ],
+)
+def test_a_template_without_an_end_is_stopped_soon(source):
+    began = time.monotonic()
+    with pytest.raises(InvalidInputError, match="chat template failed"):
+        ChatTemplate(source).render([Message("system", "Be brief."), *TALK])
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("before", "each", "after"),
+    [
+        ("", "[{{ m.role }}]{{ m['content'] }}", ""),
+        ("{% set n = namespace(x='') %}", "{% set n.x = n.x + '[' + m.role + ']' + m.content %}", "{{ n.x }}"),
+        ("{% set n = namespace(x='') %}", "{% set n.x = n.x ~ '[' ~ m.role ~ ']' ~ m.content %}", "{{ n.x }}"),
+        ("{% macro f(m) %}[{{ m.role }}]{{ m.content | string }}{% endmacro %}", "{{ f(m) }}", ""),
+    ],
+)
+def test_a_long_conversation_renders_however_a_template_puts_it_together(before, each, after):
+    turns = [Message(("user", "assistant")[number % 2], f"{number} " * 300) for number in range(601)]
+    expected = "".join(f"[{turn.role}]{turn.content}" for turn in turns)
+    source = f"{before}{{% for m in messages %}}{each}{{% endfor %}}{after}"
+    assert ChatTemplate(source).render(turns) == expected
+
+
+def test_loops_know_where_they_are():
+    source = (
+        "{% for m in messages if m.role == 'user' %}{{ loop.index }}/{{ loop.length }}{% if not loop.last %},{% endif %}"
+        "{% else %}none{% endfor %}{{ messages | map(attribute='role') | unique | join('+') }}"
+    )
+    assert ChatTemplate(source).render(TALK) == "1/2,2/2user+assistant"
 
 
 def test_a_template_that_does_not_parse_says_so():
