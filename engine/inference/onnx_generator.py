@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from engine.errors import InvalidInputError
+from engine.errors import EngineError, InvalidInputError
 from engine.inference.chat_template import load_chat_template
 from engine.inference.context import Fitted, defused, fit
 from engine.inference.graph import Graph, KeyValueCache
@@ -188,7 +188,9 @@ class OnnxGenerator:
             return self._tokenizer.encode(text, add_special_tokens=True)
         return self._prefixes.encode(text, self._tokenizer.encode)
 
-    def batch(self, requests: Sequence[GenerationRequest], should_stop: Callable[[], bool] = never) -> list[Finished]:
+    def batch(
+        self, requests: Sequence[GenerationRequest], should_stop: Callable[[], bool] = never
+    ) -> list[Finished | EngineError]:
         """Continue several conversations at once; see `TextGenerator.batch`.
 
         Each prompt is read by itself; then all rows decode together, a row leaves as it ends and the next prompt takes its
@@ -196,21 +198,30 @@ class OnnxGenerator:
         """
         rows = _Batch(self._graph)
         waiting = list(enumerate(requests))[::-1]
-        done: dict[int, Finished] = {}
+        done: dict[int, Finished | EngineError] = {}
         while (waiting or rows.replies) and not should_stop():
             while waiting and len(rows.replies) < _LARGEST_BATCH:
                 place, request = waiting.pop()
-                reply = self._begin(request)
-                entry = CachedPrefix(self._graph.new_cache(capacity=len(reply.prompt.ids) + 1))
-                *_, logits = self._prefill(entry, reply.prompt.ids)
-                reply.take(reply.sampler.choose(logits[0]), self._graph.config.end_tokens)
-                rows.join(place, reply, entry.cache)
+                if (reply := self._begin_or_refuse(place, request, done)) is not None:
+                    entry = CachedPrefix(self._graph.new_cache(capacity=len(reply.prompt.ids) + 1))
+                    *_, logits = self._prefill(entry, reply.prompt.ids)
+                    reply.take(reply.sampler.choose(logits[0]), self._graph.config.end_tokens)
+                    rows.join(place, reply, entry.cache)
             rows.leave(done)
             rows.step()
         for place, request in waiting:
-            rows.join(place, self._begin(request), None)
+            if (reply := self._begin_or_refuse(place, request, done)) is not None:
+                rows.join(place, reply, None)
         rows.leave(done, everyone=True)
         return [done[place] for place in range(len(requests))]
+
+    def _begin_or_refuse(self, place: int, request: GenerationRequest, done: dict[int, Finished | EngineError]) -> _Reply | None:
+        """Begin one reply of a batch; what keeps that one from being begun is its result, and nobody else's."""
+        try:
+            return self._begin(request)
+        except EngineError as error:
+            done[place] = error
+            return None
 
 
 class _Batch:
@@ -228,7 +239,7 @@ class _Batch:
         self._sources.append((cache, 0))
         self._cache = None
 
-    def leave(self, done: dict[int, Finished], *, everyone: bool = False) -> None:
+    def leave(self, done: dict[int, Finished | EngineError], *, everyone: bool = False) -> None:
         """Take out the replies that ended, into `done` by their place."""
         staying = [index for index, (_, reply) in enumerate(self.replies) if reply.reason is None and not everyone]
         if len(staying) == len(self.replies):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol
 
-from engine.errors import InvalidInputError
+from engine.errors import EngineError, InvalidInputError
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["eos", "stop", "length", "context", "cancelled"]
@@ -166,5 +166,12 @@ class TextGenerator(Protocol):
         `should_stop` is asked before every token; what was generated until then is kept, with reason "cancelled".
         """
 
-    def batch(self, requests: Sequence[GenerationRequest], should_stop: Callable[[], bool] = ...) -> list[Finished]:
-        """Continue several conversations in one real batch; the results stand in the requests' order."""
+    def batch(self, requests: Sequence[GenerationRequest], should_stop: Callable[[], bool] = ...) -> list[Finished | EngineError]:
+        """Continue several conversations in one real batch; the results stand in the requests' order.
+
+        In the place of a request that cannot be begun (its prompt is too long, the chat template refuses its messages) stands
+        the error that says why; the others are not touched by it.
+
+        Raises:
+            EngineError: the model itself failed, and with it every request.
+        """

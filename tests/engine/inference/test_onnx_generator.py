@@ -123,6 +123,17 @@ def test_a_batch_gives_each_prompt_what_it_gets_alone(folder, generator):
     assert [end.reason for end in together] == [end.reason for end in alone]
 
 
+def test_a_request_that_cannot_be_begun_fails_alone_in_its_batch(generator):
+    prompts = ["word " * 5000, "Hi", *["Tell me more"] * 9, "word " * 5000]
+    ends = generator.batch([request(prompt) for prompt in prompts])
+    assert [place for place, end in enumerate(ends) if isinstance(end, PromptTooLongError)] == [0, 11]
+    assert "too long" in str(ends[0])
+    assert ends[1].text == finished(generator, "Hi").text
+    assert all(isinstance(end, Finished) for end in ends[1:11])
+    stopped = generator.batch([request("word " * 5000), request("Hi")], should_stop=lambda: True)
+    assert isinstance(stopped[0], PromptTooLongError) and stopped[1].reason == "cancelled"
+
+
 def test_a_batch_that_is_stopped_keeps_what_it_has(generator):
     asked = iter([False, False, False, True, True, True])
     ends = generator.batch([request("one"), request("two")], should_stop=lambda: next(asked))
