@@ -7,10 +7,10 @@ is set, else the `home` setting, else the platform's data directory for the user
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +62,32 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def short_address(socket: Path) -> Iterator[Path]:
+    """A path to a Unix socket that fits into its address however long the socket's own path is; gone when the block ends.
+
+    It leads through a link in a temporary folder of this process alone. So where the socket lies depends on nothing but its
+    folder, and programs with different temporary folders meet at it.
+
+    Raises:
+        OSError: there is no place for the link.
+    """
+    if len(os.fsencode(socket)) <= _LONGEST_SOCKET_PATH:
+        yield socket
+        return
+    try:
+        place = tempfile.gettempdir()
+        if len(os.fsencode(place)) > _LONGEST_SOCKET_PATH // 2:
+            place = "/tmp"  # noqa: S108 - the folder made in it is new and private
+        temporary = tempfile.TemporaryDirectory(prefix="mtntui-", dir=place)
+    except FileNotFoundError as error:  # which would be taken for a socket that is not there
+        raise OSError(errno.EIO, "there is no temporary folder to make a shorter path in") from error
+    with temporary as folder:
+        link = Path(folder) / "run"
+        link.symlink_to(socket.parent.absolute(), target_is_directory=True)
+        yield link / socket.name
 
 
 def default_config_file() -> Path:
@@ -120,12 +146,8 @@ class Workspace:
 
     @property
     def host_socket(self) -> Path:
-        """The inference host's Unix socket: in the workspace, or where that path is too long in a private temporary folder."""
-        path = self.run / "host.sock"
-        if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
-            return path
-        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"mtntui-{os.getuid()}" / f"{digest}.sock"
+        """The inference host's Unix socket; `short_address` gives the path to bind or connect it by."""
+        return self.run / "host.sock"
 
     def prepare(self) -> Workspace:
         """Create the folders, readable by their owner alone.
@@ -136,8 +158,6 @@ class Workspace:
         try:
             for folder in (self.home, self.models, self.downloads, self.run, self.log_file.parent):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.host_socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.check_socket_folder()
             if not os.access(self.home, os.W_OK | os.X_OK):
                 number = errno.EROFS if os.statvfs(self.home).f_flag & os.ST_RDONLY else errno.EACCES
                 raise OSError(number, os.strerror(number), str(self.home))
@@ -148,16 +168,3 @@ class Workspace:
             message = f"The workspace {self.home} cannot be written: {what}."
             raise StorageError(message, f"Set {HOME_VARIABLE} to {advice}.") from error
         return self
-
-    def check_socket_folder(self) -> None:
-        """Make sure that nobody else can have put a socket where the host's is looked for.
-
-        Raises:
-            PermissionError: the folder belongs to, or can be written by, another user.
-            FileNotFoundError: it is not there.
-        """
-        folder = self.host_socket.parent
-        status = folder.lstat()
-        if folder != self.run and (status.st_uid != os.getuid() or status.st_mode & 0o077):
-            # A folder in the shared temporary directory that others can write to could hold another user's socket.
-            raise PermissionError(errno.EPERM, "it is not private to you", str(folder))

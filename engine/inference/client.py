@@ -18,7 +18,7 @@ from engine.errors import EngineError, HostError
 from engine.inference.protocol import LONGEST_LINE, PROTOCOL, HostStatus, event_from_dict, line, request_to_dict
 from engine.inference.types import Event, Finished, GenerationRequest
 from engine.settings import Settings
-from engine.workspace import private_opener
+from engine.workspace import private_opener, short_address
 
 _START_SECONDS = 20.0
 _BETWEEN_TRIES = 0.02
@@ -141,8 +141,8 @@ class HostClient:
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
-            self._workspace.check_socket_folder()
-            reader, writer = await asyncio.open_unix_connection(self._workspace.host_socket, limit=LONGEST_LINE)
+            with short_address(self._workspace.host_socket) as address:
+                reader, writer = await asyncio.open_unix_connection(address, limit=LONGEST_LINE)
         except (FileNotFoundError, NotADirectoryError, ConnectionError) as error:
             raise HostAbsentError("No inference host runs.", "It starts with the next message.") from error
         except OSError as error:

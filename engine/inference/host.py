@@ -35,7 +35,7 @@ from engine.settings import Settings, load_settings
 from engine.store.conversations import Conversations
 from engine.store.database import Database
 from engine.store.models import Models
-from engine.workspace import Workspace
+from engine.workspace import Workspace, short_address
 
 LOCK_HELD = 75
 """Exit status when another host of this workspace runs already."""
@@ -74,7 +74,8 @@ class Host:
         path.unlink(missing_ok=True)  # the lock is ours, so whoever made it is dead
         old_mask = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(self._connected, str(path), limit=LONGEST_LINE)
+            with short_address(path) as address:
+                server = await asyncio.start_unix_server(self._connected, address, limit=LONGEST_LINE)
         finally:
             os.umask(old_mask)
         _log(f"listening, process {os.getpid()}, version {__version__}")

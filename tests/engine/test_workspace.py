@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StorageError
-from engine.workspace import Workspace, default_config_file, default_home
+from engine.workspace import Workspace, default_config_file, default_home, short_address
 
 
 def mode(path: Path) -> int:
@@ -47,29 +47,24 @@ def test_a_home_that_cannot_be_made_is_explained(tmp_path: Path, blocker: str) -
 
 
 @pytest.mark.parametrize("length", [10, 200])
-def test_the_socket_can_be_bound_however_long_the_home_is(tmp_path: Path, length: int) -> None:
+@pytest.mark.parametrize("temporary", ["t", "t" * 150])
+def test_the_socket_lies_in_the_workspace_and_is_reached_however_long_the_paths_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int, temporary: str
+) -> None:
     workspace = Workspace(tmp_path / ("h" * length)).prepare()
-    path = workspace.host_socket
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-    path.unlink()
-    assert mode(path.parent) == 0o700
-    assert path == Workspace(workspace.home).host_socket
-
-
-def test_two_long_homes_have_two_sockets(tmp_path: Path) -> None:
-    one, other = (Workspace(tmp_path / (letter * 200)) for letter in "ab")
-    assert one.host_socket != other.host_socket
-
-
-def test_a_socket_folder_that_others_can_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    folder = tmp_path / f"mtntui-{os.getuid()}"
-    folder.mkdir()
-    folder.chmod(0o777)
-    with pytest.raises(StorageError, match="private"):
-        Workspace(tmp_path / ("h" * 200)).prepare()
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as caller:
+        with short_address(workspace.host_socket) as address:
+            listener.bind(str(address))
+        listener.listen()
+        assert stat.S_ISSOCK((workspace.run / "host.sock").stat().st_mode)
+        other = tmp_path / temporary
+        other.mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(other))  # another terminal, with a TMPDIR of its own
+        with short_address(workspace.host_socket) as address:
+            if address != workspace.host_socket:
+                assert mode(address.parents[1]) == 0o700 and address.parents[1].stat().st_uid == os.getuid()
+            caller.connect(str(address))
+        assert list(other.iterdir()) == [], "nothing is left"
 
 
 def test_the_platform_says_where_without_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
