@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, StorageError
@@ -51,7 +52,6 @@ class Broadcast:
     def begin(self) -> None:
         """Start writing growth to the store."""
         if self.reply is not None:
-            self._conversations.claim_reply(self.reply)
             self._saver = asyncio.create_task(self._save_growth(self.reply))
 
     def take(self, event: Event) -> None:
@@ -136,6 +136,7 @@ class Broadcast:
         return None
 
     async def _save_growth(self, reply: int) -> None:
+        await asyncio.to_thread(self._claim, reply)
         saved = ""
         while True:
             await asyncio.sleep(_BETWEEN_SAVES)
@@ -144,8 +145,10 @@ class Broadcast:
                 # A full disk shows at the reply's end, where saving is tried until it works; meanwhile the text is here.
                 await asyncio.to_thread(self._grow, reply, saved)
 
-    def _grow(self, reply: int, text: str) -> None:
-        from contextlib import suppress
+    def _claim(self, reply: int) -> None:
+        with suppress(EngineError):  # storing the reply's growth says the same, and is tried again and again
+            self._conversations.claim_reply(reply)
 
+    def _grow(self, reply: int, text: str) -> None:
         with suppress(EngineError):
             self._conversations.grow_reply(reply, text)

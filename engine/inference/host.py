@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -41,6 +42,7 @@ LOCK_HELD = 75
 """Exit status when another host of this workspace runs already."""
 
 _BETWEEN_IDLE_CHECKS = 1.0
+_BETWEEN_LOOKS = 0.02
 _LAST_WORDS_SECONDS = 5.0
 
 
@@ -69,7 +71,7 @@ class Host:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self._end.set)
-        self._conversations.mark_interrupted()
+        await asyncio.to_thread(self._conversations.mark_interrupted)
         path = self._workspace.host_socket
         path.unlink(missing_ok=True)  # the lock is ours, so whoever made it is dead
         old_mask = os.umask(0o177)
@@ -113,8 +115,6 @@ class Host:
         except (ConnectionError, asyncio.CancelledError):
             return
         except Exception as error:
-            import traceback
-
             _log(traceback.format_exc())
             trouble = InvalidInputError(f"The inference host could not read a request: {error!r}.", "Update mtntui.")
             writer.write(line(error_to_dict(trouble)))
@@ -158,13 +158,6 @@ class Host:
             return
         loop = asyncio.get_running_loop()
         broadcast = Broadcast(request.reply, self._conversations)
-        broadcast.begin()
-        try:
-            worker = self._pool.worker(request.model)
-        except EngineError as error:
-            broadcast.fail(error)
-            await broadcast.over.wait()
-            raise
 
         def emit(event: Event) -> None:
             loop.call_soon_threadsafe(broadcast.take, event)
@@ -176,16 +169,30 @@ class Host:
         self._tasks[task] = broadcast
         if request.reply is not None:
             self._replies[request.reply] = task
+        broadcast.begin()
         forget = asyncio.create_task(self._forget(task, broadcast))
-        if not worker.settled.is_set():
-            broadcast.take(Waiting(f"loading {worker.name}"))
-        worker.submit(task)
+        await self._submit(task, broadcast)
         try:
             await self._pass_on(broadcast, reader, writer)
         finally:
             if request.reply is None and not broadcast.heard:
                 task.cancelled.set()
             await asyncio.shield(forget)
+
+    async def _submit(self, task: Task, broadcast: Broadcast) -> None:
+        """Hand a task to its model; when that cannot be had, the reply has failed."""
+        try:
+            worker = self._pool.worker(await asyncio.to_thread(self._pool.find, task.request.model))
+        except EngineError as error:
+            broadcast.fail(error)
+            return
+        except Exception as error:  # no thread can be started, say: the reply must end all the same
+            _log("".join(traceback.format_exception(error)))
+            broadcast.fail(EngineError(f"{task.request.model} could not be run: {error!r}.", "The host's log has the details."))
+            return
+        if not worker.settled.is_set():
+            broadcast.take(Waiting(f"loading {worker.name}"))
+        worker.submit(task)
 
     async def _forget(self, task: Task, broadcast: Broadcast) -> None:
         await broadcast.over.wait()
@@ -218,8 +225,10 @@ class Host:
             await writer.drain()
 
     async def _load(self, model: str) -> None:
-        worker = self._pool.worker(model)
-        await asyncio.to_thread(worker.settled.wait)
+        worker = self._pool.worker(await asyncio.to_thread(self._pool.find, model))
+        # Not waited for in a thread: the store needs those, and the host's end would wait for the model.
+        while not worker.settled.is_set():  # noqa: ASYNC110 - set by a thread, which knows no event loop
+            await asyncio.sleep(_BETWEEN_LOOKS)
         if worker.trouble:
             raise worker.trouble
 

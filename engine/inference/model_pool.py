@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from engine.errors import NotFoundError
 from engine.inference.model_worker import ModelWorker
-from engine.store.models import Models
+from engine.store.models import ModelRecord, Models
 
 
 class ModelPool:
@@ -31,8 +31,8 @@ class ModelPool:
         """Names of the models in memory."""
         return [worker.name for worker in self._workers.values() if worker.settled.is_set() and not worker.trouble]
 
-    def worker(self, name: str) -> ModelWorker:
-        """The worker of a model; it may still be loading.
+    def find(self, name: str) -> ModelRecord:
+        """The record of a model to be run; for any thread, since the database may keep whoever asks it waiting.
 
         Raises:
             NotFoundError: there is no such model, or its files are gone.
@@ -43,6 +43,10 @@ class ModelPool:
             raise NotFoundError(
                 f"The files of {record.name} are gone from {record.path}.", f"Fetch it again with `mtntui models pull {name}`."
             )
+        return record
+
+    def worker(self, record: ModelRecord) -> ModelWorker:
+        """The worker of a model that `find` found; it may still be loading."""
         key = (record.name, record.created_at)  # a model that was built anew is loaded anew
         worker = self._workers.pop(key, None)
         if worker is not None and worker.trouble:  # what kept it from loading may be mended by now

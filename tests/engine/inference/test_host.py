@@ -1,6 +1,7 @@
 """The inference host as a real process: shared, cancelled, killed, replaced; every reply's text is in the store."""
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -380,3 +381,30 @@ async def test_the_first_token_counts_from_the_request_not_from_when_the_model_w
             first = asyncio.get_running_loop().time() - began
     stored = chat.conversations.message(exchange.reply.id)
     assert 30 < stored.first_token_ms <= 1000 * first, "loading the model alone takes longer than 30 ms"
+
+
+async def test_a_locked_database_does_not_hold_up_a_reply_that_streams(workspace, settings):
+    chat, client = workspace
+    await client.load("tiny")
+    second = send(chat, "Another")
+    times, begun = [], asyncio.Event()
+
+    async def listen():
+        async for _ in client.stream(GenerationRequest("tiny", [Message("user", "Hi")], LONG)):
+            times.append(asyncio.get_running_loop().time())
+            begun.set()
+
+    first = asyncio.create_task(listen())
+    await begun.wait()
+    holder = Database(settings.workspace.database)
+    with holder.transaction():
+        asking = asyncio.create_task(until(chat.stream(second.reply), lambda event: isinstance(event, TextDelta)))
+        await asyncio.sleep(2)
+        gaps = [after - before for before, after in itertools.pairwise([*times, asyncio.get_running_loop().time()])]
+        assert first.done() or max(gaps) < 1
+        assert (await asyncio.wait_for(client.status(), 1)).active, "it answers as well"
+    holder.close()
+    await asking
+    first.cancel()
+    with suppress(asyncio.CancelledError):
+        await first
