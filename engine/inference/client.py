@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
@@ -15,6 +15,7 @@ from typing import Any
 
 from engine import __version__
 from engine.errors import EngineError, HostError
+from engine.inference.host_end import end_host, held
 from engine.inference.protocol import LONGEST_LINE, PROTOCOL, HostStatus, event_from_dict, line, request_to_dict
 from engine.inference.types import Event, Finished, GenerationRequest
 from engine.settings import Settings
@@ -23,6 +24,7 @@ from engine.workspace import private_opener, short_address
 _START_SECONDS = 20.0
 _BETWEEN_TRIES = 0.02
 _GREETING_SECONDS = 10.0
+_ASKING_SECONDS = 3.0
 _LOCK_HELD = 75
 _LARGEST_LOG = 1 << 20  # bytes; a longer one is begun afresh when a host starts
 
@@ -88,18 +90,29 @@ class HostClient:
         answer.pop("event")
         return HostStatus(**answer)
 
-    async def shut_down(self) -> bool:
-        """End the host, keeping what replies in progress have; returns when it is gone. False when none ran."""
-        status = await self.status()
-        if status is None:
+    async def shut_down(self, say: Callable[[str], None] = lambda _: None) -> bool:
+        """End the host, keeping what replies in progress have; returns when it is gone. False when none ran.
+
+        One that does not react (it is frozen, or loads a model without a pause) is killed after a while.
+
+        Args:
+            say: gets a sentence when it had to be killed.
+
+        Raises:
+            HostError: it cannot be ended from here.
+        """
+        lock = self._workspace.host_lock
+        if not held(lock):
             return False
-        await self._ask_running({"op": "shut_down"})
-        deadline = monotonic() + _START_SECONDS
-        while _held(self._workspace.host_lock):
-            if monotonic() > deadline:
-                raise HostError(f"The inference host (process {status.pid}) does not end.", f"Kill process {status.pid}.")
-            await asyncio.sleep(_BETWEEN_TRIES)
+        await end_host(lock, asked=await self._asked_to_end(), say=say)
         return True
+
+    async def _asked_to_end(self) -> bool:
+        try:
+            async with asyncio.timeout(_ASKING_SECONDS):
+                return await self._ask_running({"op": "shut_down"}) is not None
+        except (EngineError, TimeoutError):  # the signals that follow need no answer
+            return False
 
     async def _events(self, request: dict[str, Any], *, start: bool = True) -> AsyncGenerator[Event, None]:
         async with self._connection(start=start) as (reader, writer):
@@ -232,20 +245,6 @@ async def _receive(reader: asyncio.StreamReader) -> dict[str, Any]:
 
 def _lost() -> EngineError:
     return HostError("The inference host ended in the middle of its work.", "Send again: a new one starts by itself.")
-
-
-def _held(lock: Path) -> bool:
-    """Whether a process holds the lock."""
-    import fcntl
-
-    try:
-        with lock.open("r", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 def _last_line(path: Path) -> str:

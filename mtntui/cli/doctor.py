@@ -117,7 +117,7 @@ def _repair(context: Context) -> Repair | None:
         if not context.json:
             print_text("The database is sound; there is nothing to repair.\n")
         return None
-    if asyncio.run(HostClient(context.settings).shut_down()):
+    if asyncio.run(HostClient(context.settings).shut_down(say=note)):
         note("The inference host was stopped: nobody may use the database while it is repaired.")
     result = repair(path)
     if not context.json:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from mtntui.cli.options import add_json_option
-from mtntui.cli.output import print_json, print_text
+from mtntui.cli.output import note, print_json, print_text
 
 if TYPE_CHECKING:
     from mtntui.cli.context import Context
@@ -35,7 +35,7 @@ def register(commands: Any) -> None:
         "stop",
         help="end it; replies in progress keep what they have",
         description="End the inference host and free its memory. Replies in progress keep what they have; the next\n"
-        "message starts a new host.",
+        "message starts a new host. One that does not end within some seconds is killed, which is said.",
         epilog="--json writes stopped: true, or false when none ran.",
     )
     add_json_option(stop, "whether one was stopped")
@@ -64,7 +64,7 @@ def _stop(arguments: argparse.Namespace, context: Context) -> int:
 
     from engine.inference.client import HostClient
 
-    stopped = asyncio.run(HostClient(context.settings).shut_down())
+    stopped = asyncio.run(HostClient(context.settings).shut_down(say=note))
     if context.json:
         print_json({"stopped": stopped})
     else:

@@ -408,3 +408,33 @@ async def test_a_locked_database_does_not_hold_up_a_reply_that_streams(workspace
     first.cancel()
     with suppress(asyncio.CancelledError):
         await first
+
+
+async def test_a_frozen_host_is_killed_and_that_is_said(workspace):
+    _, client = workspace
+    await client.load("tiny")
+    os.kill((await client.status()).pid, signal.SIGSTOP)
+    said = []
+    async with asyncio.timeout(15):
+        assert await client.shut_down(said.append)
+    assert len(said) == 1 and "was killed" in said[0]
+    await client.load("tiny")  # the next one starts
+
+
+async def test_a_host_ends_soon_while_a_model_takes_for_ever_to_load(workspace, settings, long_graph, tmp_path):
+    _, client = workspace
+    folder = tmp_path / "slow"
+    shutil.copytree(long_graph, folder)
+    (folder / "model.onnx").unlink()
+    os.mkfifo(folder / "model.onnx")  # whoever reads it waits
+    database = Database(settings.workspace.database)
+    Models(database).put(ModelRecord("slow", "onnx", folder))
+    database.close()
+    loading = asyncio.create_task(client.load("slow"))
+    await asyncio.sleep(2)
+    assert not loading.done()
+    began = asyncio.get_running_loop().time()
+    assert await client.shut_down()
+    assert asyncio.get_running_loop().time() - began < 18
+    with pytest.raises(HostError):
+        await loading
