@@ -157,7 +157,7 @@ class ConversationList(Vertical):
 
     def focus_search(self) -> None:
         """Let the user type a query."""
-        self.query_one(Input).focus()
+        self.screen.set_focus(self.query_one(Input))
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:

@@ -10,12 +10,14 @@ from typing import Any, cast
 
 import pytest
 from textual import events
+from textual.widgets import Input
 
 from engine.errors import StorageError
 from engine.store.conversations import StoredMessage
 from engine.store.database import Database
 from mtntui.app import MtntuiApp
 from mtntui.screens.chat.screen import ChatScreen
+from mtntui.screens.rename import RenameScreen
 from mtntui.services import Services
 from mtntui.widgets.conversation_list import ConversationList
 from mtntui.widgets.message import AssistantMessage, UserMessage
@@ -126,6 +128,36 @@ async def test_ratings_in_one_burst_end_with_the_last(model_home):
         await asyncio.sleep(1.5)
         assert screen.services.conversations.message(one.head).rating == "good"
         assert [message.rating for message in screen.query(AssistantMessage)] == ["good"]
+
+
+async def test_what_is_typed_right_after_a_command_lands_where_the_command_leads(model_home):
+    async with chat_app(settings_for(model_home), size=NARROW) as (pilot, screen):
+        made = add_conversation(screen.services.database, "One", "1")
+        await screen.desk.open(made.id)
+        await screen.desk.fill_list()
+        burst(pilot, "ctrl+l", "ctrl+n", *"rd", "ctrl+up", "ctrl+n", *"gx")
+        await until(pilot, lambda: screen.prompt.text == "rdgx", 3)
+        assert screen.services.conversations.get(made.id).title == "One" and pilot.app.screen is screen
+        burst(pilot, "ctrl+f", *"one", "ctrl+n", "!")
+        await until(pilot, lambda: screen.prompt.text == "rdgx!", 3)
+        assert screen.list.query_one(Input).value == "one"
+
+
+@pytest.mark.parametrize(
+    "keys", [("f2", "f2"), ("ctrl+o", "ctrl+o"), ("f8", "f8"), ("ctrl+o", "f2", "f8"), ("f1", "f1"), ("ctrl+p",) * 2]
+)
+async def test_keys_of_dialogs_in_one_burst_open_one_dialog(model_home, keys):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        made = add_conversation(screen.services.database, "One", "1")
+        await screen.desk.open(made.id)
+        burst(pilot, *keys)
+        await until(pilot, lambda: len(pilot.app.screen_stack) > 1, 3)
+        await asyncio.sleep(0.5)
+        assert len(pilot.app.screen_stack) == 2
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is screen, 3)
+        burst(pilot, "f2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RenameScreen), 3)
 
 
 async def test_a_store_that_cannot_be_read_while_paging_is_told(model_home):

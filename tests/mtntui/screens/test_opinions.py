@@ -108,3 +108,36 @@ async def test_copying_says_what_was_done(opened):
     assert pilot.app.clipboard == "Second reply"
     await pilot.press("ctrl+up", "ctrl+up", "y")
     await until(pilot, lambda: pilot.app.clipboard == "Two?")
+
+
+@pytest.mark.parametrize("key", ["f5", "f6", "f7", "f8", "f9"])
+async def test_keys_act_on_the_last_reply_though_the_reader_is_far_above_it(model_home, key):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        texts = [f"Message {number}" + " and some more words" * 20 for number in range(120)]
+        made = add_conversation(screen.services.database, *texts)
+        await screen.desk.open(made.id)
+        transcript = screen.transcript
+        await until(pilot, lambda: transcript.max_scroll_y > 0 and transcript.follows)
+        while transcript.window.more_above:
+            transcript.scroll_to(y=max(0, transcript.scroll_y - 20), animate=False)
+            await pilot.pause(0.02)
+            await until(pilot, lambda: not transcript.paging)
+        assert transcript.window.more_below
+        await pilot.press(key)
+        await until(pilot, lambda: not transcript.window.more_below)
+        store = screen.services.conversations
+        match key:
+            case "f5":
+                await until(pilot, lambda: store.get(made.id).head != made.head)
+                new = store.message(store.get(made.id).head)
+                assert new.parent == store.message(made.head).parent
+                await until(pilot, lambda: screen.replying.reply is None and not screen.replying.busy)
+            case "f6" | "f7":
+                wanted = "good" if key == "f6" else "bad"
+                await until(pilot, lambda: ratings(screen, made.id)[-1] == (wanted, None))
+                assert all(opinion == (None, None) for opinion in ratings(screen, made.id)[:-1])
+            case "f8":
+                await until(pilot, lambda: isinstance(pilot.app.screen, CorrectionScreen))
+                assert pilot.app.screen.query_one(TextArea).text == texts[-1]
+            case "f9":
+                await until(pilot, lambda: pilot.app.clipboard == texts[-1])
