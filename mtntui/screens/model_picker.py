@@ -13,12 +13,13 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from engine.errors import EngineError
 from engine.store.models import ModelRecord
 from mtntui.keymap import command
 from mtntui.model_pull import PullState, Task, unfinished
 from mtntui.screens.dialog import Dialog
 from mtntui.services import Services
-from mtntui.terminal_text import one_line
+from mtntui.terminal_text import one_line, visible
 from mtntui.widgets.pull_progress import PullProgress
 
 _TASKS: dict[str, Task] = {"fetch:": "fetch", "build:": "build"}
@@ -72,6 +73,7 @@ class ModelPicker(Dialog[str]):
         self._names: set[str] = set()
         self._unfinished: dict[str, Task] = {}
         self._phase = ""
+        self._trouble = ""
         self._unlisten: Callable[[], None] = lambda: None
 
     def compose(self) -> ComposeResult:
@@ -95,7 +97,14 @@ class ModelPicker(Dialog[str]):
         self._unlisten()
 
     def _read(self) -> None:
-        every = self._services.models.all()
+        """Read what there is; when that fails, say so in the place of the keys and keep what is shown."""
+        try:
+            every = self._services.models.all()
+        except EngineError as error:
+            self._trouble = visible(str(error))
+            self._hint()
+            return
+        self._trouble = ""
         self._names = {model.name for model in every}
         self._models = [model for model in every if model.chats]
         self._unfinished = unfinished(every)
@@ -119,7 +128,9 @@ class ModelPicker(Dialog[str]):
 
     def _hint(self) -> None:
         pull = self._services.pull
-        if pull.running:
+        if self._trouble:
+            hint = self._trouble
+        elif pull.running:
             hint = f"Ctrl+X stops the {pull.state.task}. Esc leaves; the {pull.state.task} goes on."
         elif self.query_one(OptionList).option_count:
             hint = "Enter chooses. Esc leaves."

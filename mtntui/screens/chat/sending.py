@@ -27,9 +27,9 @@ class Sending:
     def accept(self, text: str) -> bool:
         """Send what the user wrote; False when it cannot be sent now."""
         screen = self._screen
-        if screen.arrived and not screen.desk.model:
-            self._fetch_a_model()
-        elif screen.replying.busy:
+        if screen.arrived and not self._has_model():
+            return False
+        if screen.replying.busy:
             self._say_busy()
         elif text.strip():
             if screen.arrived:
@@ -57,11 +57,17 @@ class Sending:
         while self._screen.desk.drafts.holds_any or self._screen.replying.asking:  # noqa: ASYNC110 - neither knows who waits
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _fetch_a_model(self) -> None:
+    def _has_model(self) -> bool:
+        """Whether a model answers; where there is none, one is fetched."""
+        screen = self._screen
         try:
-            self._screen.first_model.start()
+            if not screen.desk.model:
+                screen.desk.use_model()  # The store may not have been readable before, or another program has just put one in.
+            if not screen.desk.model:
+                screen.first_model.start()
         except EngineError as error:
-            self._screen.app.say_error(error)
+            screen.app.say_error(error)
+        return bool(screen.desk.model)
 
     def _say_busy(self) -> None:
         self._screen.app.say("A reply is being written. Esc stops it; your message stays in the prompt.", timeout=3)
