@@ -17,12 +17,13 @@ from engine import __version__
 from engine.errors import EngineError, HostError
 from engine.inference.host_end import end_host, held
 from engine.inference.protocol import LONGEST_LINE, PROTOCOL, HostStatus, event_from_dict, line, request_to_dict
-from engine.inference.types import Event, Finished, GenerationRequest
+from engine.inference.types import Event, Finished, GenerationRequest, Waiting
 from engine.settings import Settings
 from engine.workspace import private_opener, short_address
 
 _START_SECONDS = 20.0
 _BETWEEN_TRIES = 0.02
+_BETWEEN_LOOKS = 0.25  # at a host that has replies to write before it makes way
 _GREETING_SECONDS = 10.0
 _ASKING_SECONDS = 3.0
 _LOCK_HELD = 75
@@ -48,7 +49,8 @@ class HostClient:
         reply: that goes on in the host, and `attach` joins it again.
 
         Yields:
-            `Waiting` while a model loads, `Started`, `TextDelta`s, and one `Finished`.
+            `Waiting` while a model loads or a host of another version finishes its replies, `Started`, `TextDelta`s, and one
+            `Finished`.
 
         Raises:
             HostError: the host could not be started, or died.
@@ -74,7 +76,11 @@ class HostClient:
         await self._ask_running({"op": "stop", "reply": reply})
 
     async def load(self, model: str) -> None:
-        """Load a model, so that the next reply begins at once; returns when it is loaded."""
+        """Load a model, so that the next reply begins at once; returns when it is loaded.
+
+        Raises:
+            HostLeavingError: a host of another version has replies to write first; it was asked to make way then.
+        """
         async with self._connection(start=True) as (reader, writer):
             await self._ask(reader, writer, {"op": "load", "model": model})
 
@@ -115,19 +121,28 @@ class HostClient:
             return False
 
     async def _events(self, request: dict[str, Any], *, start: bool = True) -> AsyncGenerator[Event, None]:
-        async with self._connection(start=start) as (reader, writer):
-            writer.write(line(request))
-            await writer.drain()
-            while True:
-                event = event_from_dict(await _receive(reader))
-                yield event
-                if isinstance(event, Finished):
-                    return
+        told = False
+        while True:
+            try:
+                async with self._connection(start=start) as (reader, writer):
+                    writer.write(line(request))
+                    await writer.drain()
+                    while True:
+                        event = event_from_dict(await _receive(reader))
+                        yield event
+                        if isinstance(event, Finished):
+                            return
+            except HostLeavingError as leaving:  # raised before anything was asked
+                reason = leaving.message
+            if not told:
+                yield Waiting(reason)
+                told = True
+            await asyncio.sleep(_BETWEEN_LOOKS)
 
     async def _ask_running(self, request: dict[str, Any]) -> dict[str, Any] | None:
         """Ask a host that runs; None when there is none."""
         try:
-            async with self._connection(start=False) as (reader, writer):
+            async with self._connection(start=False, protocol=request["op"] != "shut_down") as (reader, writer):
                 return await self._ask(reader, writer, request)
         except HostAbsentError:
             return None
@@ -141,8 +156,16 @@ class HostClient:
         return answer
 
     @asynccontextmanager
-    async def _connection(self, *, start: bool) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        reader, writer = await (self._connect_or_start() if start else self._connect())
+    async def _connection(
+        self, *, start: bool, protocol: bool = True
+    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+        """A connection to a host.
+
+        Args:
+            start: whether new work is to be asked for: then the host is one of our own version, started where none runs.
+            protocol: whether it has to speak our protocol.
+        """
+        reader, writer = await (self._connect_or_start() if start else self._connect(version=False, protocol=protocol))
         try:
             yield reader, writer
         except ConnectionError as error:
@@ -152,7 +175,8 @@ class HostClient:
             with suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, *, version: bool, protocol: bool = True) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to the host that runs, which is of our version, or at least speaks our protocol, where that matters."""
         try:
             with short_address(self._workspace.host_socket) as address:
                 reader, writer = await asyncio.open_unix_connection(address, limit=LONGEST_LINE)
@@ -164,37 +188,25 @@ class HostClient:
                 "Mend the folder's permissions, or set MTNTUI_HOME to a folder of yours with a shorter path.",
             ) from error
         try:
-            return await self._greeted(reader, writer)
+            greeting = await _greeted(reader)
+            if version and (greeting.get("protocol"), greeting.get("version")) != (PROTOCOL, __version__):
+                raise await _leaving(reader, writer, str(greeting.get("version")))
+            if protocol and greeting.get("protocol") != PROTOCOL:
+                raise HostAbsentError("The inference host that runs is of another version.", "Send a message to replace it.")
+            return reader, writer
         except BaseException:
             writer.close()
             raise
-
-    async def _greeted(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """The connection, once a host of our own version has said hello."""
-        try:
-            greeting = json.loads(await asyncio.wait_for(reader.readline(), _GREETING_SECONDS) or b"{}")
-        except ConnectionError as error:
-            raise HostAbsentError("The inference host is ending.", "Try again.") from error
-        except TimeoutError as error:
-            raise HostError("The inference host does not answer.", "Run `mtntui host stop`, or kill its process.") from error
-        if not greeting:
-            raise HostAbsentError("The inference host is ending.", "Try again.")
-        if greeting.get("protocol") != PROTOCOL or greeting.get("version") != __version__:
-            writer.write(line({"op": "shut_down"}))
-            raise HostAbsentError(
-                f"The inference host that ran is of another version ({greeting.get('version')}).", "It was ended; try again."
-            )
-        return reader, writer
 
     async def _connect_or_start(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         deadline = monotonic() + _START_SECONDS
         started: subprocess.Popen[bytes] | None = None
         while True:
             try:
-                return await self._connect()
-            except HostAbsentError:
+                return await self._connect(version=True)
+            except HostAbsentError as absent:
+                if isinstance(absent, HostLeavingError) and absent.active:
+                    raise
                 if monotonic() > deadline:
                     raise HostError(
                         "The inference host did not start in time.", f"Its log is {self._workspace.host_log}."
@@ -233,6 +245,49 @@ class HostClient:
 
 class HostAbsentError(HostError):
     """No inference host listens at the moment."""
+
+
+class HostLeavingError(HostAbsentError):
+    """A host of another version runs and takes no new work; it ends when it has written the replies that it is at.
+
+    Args:
+        version: its own.
+        active: how many replies it is at.
+    """
+
+    def __init__(self, version: str, active: int) -> None:
+        super().__init__(
+            f"The inference host of another version ({version}) still writes {active} {'reply' if active == 1 else 'replies'} for"
+            " another terminal, and ends then.",
+            "Wait for it, or end it at once with `mtntui host stop`.",
+        )
+        self.active = active
+
+
+async def _greeted(reader: asyncio.StreamReader) -> dict[str, Any]:
+    try:
+        greeting: dict[str, Any] = json.loads(await asyncio.wait_for(reader.readline(), _GREETING_SECONDS) or b"{}")
+    except ConnectionError as error:
+        raise HostAbsentError("The inference host is ending.", "Try again.") from error
+    except TimeoutError as error:
+        raise HostError("The inference host does not answer.", "Run `mtntui host stop`.") from error
+    if not greeting:
+        raise HostAbsentError("The inference host is ending.", "Try again.")
+    return greeting
+
+
+async def _leaving(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: str) -> HostError:
+    """Ask a host of another version to end when its work is done; returns what to raise."""
+    writer.write(line({"op": "drain"}))
+    try:
+        answer = await asyncio.wait_for(_receive(reader), _GREETING_SECONDS)
+    except (HostError, ConnectionError):  # it ended meanwhile
+        return HostLeavingError(version, 0)
+    except TimeoutError:
+        return HostError("The inference host does not answer.", "Run `mtntui host stop`.")
+    if answer.get("event") != "draining":
+        return HostError(f"The inference host is of another version ({version}).", "End it with `mtntui host stop`.")
+    return HostLeavingError(version, int(answer.get("active", 0)))
 
 
 async def _receive(reader: asyncio.StreamReader) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any
 
 from engine import __version__
-from engine.errors import EngineError, InvalidInputError, NotFoundError
+from engine.errors import EngineError, HostError, InvalidInputError, NotFoundError
 from engine.inference.broadcast import Broadcast
 from engine.inference.model_pool import ModelPool
 from engine.inference.model_worker import Task
@@ -65,6 +65,7 @@ class Host:
         self._connections = 0
         self._last_use = monotonic()
         self._end = asyncio.Event()
+        self._draining = False
 
     async def serve(self) -> None:
         """Listen until the end; replies in progress are stopped and kept then."""
@@ -127,6 +128,11 @@ class Host:
 
     async def _answer(self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         match request.get("op"):
+            case "generate" | "load" if self._draining and request.get("reply") not in self._replies:
+                raise HostError(
+                    "The inference host makes way for one of another version of mtntui, which was started in another terminal.",
+                    "Leave mtntui and start it again, to use the same version.",
+                )
             case "generate":
                 await self._generate(request_from_dict(request), reader, writer)
             case "attach":
@@ -144,6 +150,10 @@ class Host:
                 writer.write(line({"event": "ok"}))
             case "status":
                 writer.write(line({"event": "status", **_fields(self._status())}))
+            case "drain":
+                self._draining = True
+                writer.write(line({"event": "draining", "active": len(self._tasks)}))
+                self._end_if_drained()
             case "shut_down":
                 writer.write(line({"event": "ok"}))
                 self._end.set()
@@ -199,6 +209,12 @@ class Host:
         self._tasks.pop(task, None)
         if task.request.reply is not None:
             self._replies.pop(task.request.reply, None)
+        self._end_if_drained()
+
+    def _end_if_drained(self) -> None:
+        if self._draining and not self._tasks:
+            _log("makes way for another version")
+            self._end.set()
 
     def _broadcast(self, reply: int) -> Broadcast:
         if reply not in self._replies:

@@ -2,6 +2,11 @@
 
 The host greets first. The client then sends one request, and the host answers with events until the last one, or with an
 error. A connection serves one request.
+
+Three things stay as they are in every version: the greeting, the request `{"op": "shut_down"}`, which ends the host, and the
+request `{"op": "drain"}`, by which the host takes no new work and ends when what it does is done. It answers the latter with
+`{"event": "draining", "active": N}`, N being how many replies it still writes. By them a client gets a host of another version
+out of its way without harm to the terminals that use it. Whatever else changes is a new `PROTOCOL`.
 """
 
 from __future__ import annotations

@@ -20,11 +20,13 @@ from tiny_models import tiny_graph
 from engine.chat.session import Chat
 from engine.errors import HostError, InvalidInputError, NotFoundError, PromptTooLongError
 from engine.inference.client import HostClient
-from engine.inference.types import Finished, GenerationRequest, Message, SamplingParameters, Started, TextDelta
+from engine.inference.protocol import line, request_to_dict
+from engine.inference.types import Finished, GenerationRequest, Message, SamplingParameters, Started, TextDelta, Waiting
 from engine.settings import InferenceSettings, Settings
 from engine.store.database import Database
 from engine.store.models import ModelRecord, Models
 
+ROOT = Path(__file__).parents[3]
 GREEDY = SamplingParameters(temperature=0, max_new_tokens=20)
 # The tiny model's context is long enough for a reply of some seconds.
 LONG = SamplingParameters(temperature=0, max_new_tokens=100_000)
@@ -438,3 +440,58 @@ async def test_a_host_ends_soon_while_a_model_takes_for_ever_to_load(workspace, 
     assert asyncio.get_running_loop().time() - began < 18
     with pytest.raises(HostError):
         await loading
+
+
+async def another_version(place):
+    """A host as an older program would have started it."""
+    code = (
+        "import sys, engine; engine.__version__ = '0.0.1'; from engine.inference import host; sys.exit(host.main(sys.argv[1:]))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-P", "-c", code, str(place.home), cwd=ROOT)
+    async with asyncio.timeout(20):
+        while not place.host_socket.exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    return process
+
+
+async def ask_it(place, request):
+    reader, writer = await asyncio.open_unix_connection(str(place.host_socket), limit=1 << 26)
+    await reader.readline()
+    writer.write(line(request))
+    return reader, writer
+
+
+async def test_a_host_of_another_version_finishes_its_replies_before_ours_takes_over(workspace, settings):
+    chat, client = workspace
+    old = await another_version(settings.workspace)
+    theirs = send(chat, "Theirs", parameters=LONG)
+    request = GenerationRequest("tiny", [Message("user", "Theirs")], LONG, theirs.reply.id)
+    reader, writer = await ask_it(settings.workspace, request_to_dict(request))
+    while json.loads(await reader.readline())["event"] != "text":
+        pass
+    assert (await client.status()).version == "0.0.1", "looking harms nobody"
+    ours = send(chat, "Ours")
+    events = chat.stream(ours.reply)
+    waiting = await anext(events)
+    assert isinstance(waiting, Waiting) and "another version (0.0.1) still writes 1 reply for another terminal" in waiting.reason
+    with pytest.raises(HostError, match="still writes 1 reply"):
+        await client.load("tiny")
+    refused, _ = await ask_it(settings.workspace, request_to_dict(replace(request, reply=None)))
+    assert "makes way" in json.loads(await refused.readline())["message"]
+    await asyncio.sleep(1)
+    assert old.returncode is None and chat.conversations.message(theirs.reply.id).status == "streaming"
+    await chat.stop(theirs.reply.id)  # as their terminal would; or it comes to its end
+    writer.close()
+    rest = [event async for event in events]
+    assert isinstance(rest[-1], Finished)
+    assert await asyncio.wait_for(old.wait(), 10) == 0
+    assert chat.conversations.message(theirs.reply.id).status == "stopped"
+    assert (await client.status()).version != "0.0.1"
+
+
+async def test_an_idle_host_of_another_version_makes_way_at_once(workspace, settings):
+    _, client = workspace
+    old = await another_version(settings.workspace)
+    await client.load("tiny")
+    assert await asyncio.wait_for(old.wait(), 10) == 0
+    assert (await client.status()).version != "0.0.1"
