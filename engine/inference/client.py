@@ -171,7 +171,7 @@ class HostClient:
         except ConnectionError as error:
             raise _lost() from error
         finally:
-            writer.close()
+            writer.transport.abort()  # closing would first wait for a host that is frozen to take what is still to be sent
             with suppress(ConnectionError):
                 await writer.wait_closed()
 

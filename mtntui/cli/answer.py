@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 EXIT_CUT = 3
 EXIT_STOPPED = 130
 
+_PATIENCE = 1.0  # seconds; stopping takes a few hundredths
+
 _STATUS = {"eos": "complete", "stop": "complete", "length": "cut", "context": "cut", "cancelled": "stopped"}
 _EXIT = {"complete": 0, "cut": EXIT_CUT, "stopped": EXIT_STOPPED}
 
@@ -77,6 +79,7 @@ class Answer:
                 follower.cancel()  # also at the second Ctrl+C: the host does not answer, so leave
             else:
                 self._stopping = asyncio.ensure_future(stop())
+                loop.call_later(_PATIENCE, self._hint)
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -90,8 +93,10 @@ class Answer:
                 await stop()
             raise
         finally:
-            if self._stopping is not None and self._finished is not None:
-                await self._stopping
+            if self._stopping is not None:
+                # What it would still wait for is over, or was given up; how it ends adds nothing to how the answer ended.
+                self._stopping.cancel()
+                await asyncio.gather(self._stopping, return_exceptions=True)
             if not self._as_json:
                 self._end_line()
 
@@ -109,6 +114,11 @@ class Answer:
                             self._writer.write(event.text)
                     case Finished():
                         self._finished = event
+
+    def _hint(self) -> None:
+        """Say how to leave when the host takes its time to stop."""
+        if self._finished is None:
+            self._remark("\nThe inference host has not stopped yet; Ctrl+C again leaves at once.")
 
     def _end_line(self) -> None:
         if self._text:

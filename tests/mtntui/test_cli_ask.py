@@ -188,6 +188,42 @@ def test_ctrl_c_keeps_what_there_is(home: Path) -> None:
     assert mtntui_json(home, "host", "status")["active"] == 0
 
 
+def test_a_second_ctrl_c_leaves_a_frozen_host_at_once(home: Path) -> None:
+    command = [*PROGRAM, "ask", "Go on and on", "--temperature", "2", "--max-new-tokens", "30000"]
+    with PtyProgram(command, env=program_environment(home), cwd=home) as program:
+        program.wait_for(lambda running: len(running.output) > 2000, timeout=60)
+        host = mtntui_json(home, "host", "status")["pid"]
+        os.kill(host, signal.SIGSTOP)
+        try:
+            program.send("\x03")
+            program.wait_for("Ctrl+C again leaves", timeout=5)
+            began = time.monotonic()
+            program.send("\x03")
+            assert program.wait(10) == 130
+            assert time.monotonic() - began < 2
+            assert b"Traceback" not in program.output and b"never retrieved" not in program.output
+        finally:
+            os.kill(host, signal.SIGCONT)
+    mtntui(home, "host", "stop")
+
+
+def test_a_host_that_dies_while_it_is_asked_to_stop_is_said_without_a_traceback(home: Path) -> None:
+    command = [*PROGRAM, "ask", "Go on and on", "--temperature", "2", "--max-new-tokens", "30000"]
+    with PtyProgram(command, env=program_environment(home), cwd=home) as program:
+        program.wait_for(lambda running: len(running.output) > 2000, timeout=60)
+        host = mtntui_json(home, "host", "status")["pid"]
+        holder = Database(home / "mtntui.db")
+        with holder.transaction():  # so that the host cannot save the reply's end, and does not answer yet
+            program.send("\x03")
+            time.sleep(0.5)
+            os.kill(host, signal.SIGKILL)
+        holder.close()
+        assert program.wait(20) == 1
+        assert b"ended in the middle of its work" in program.output
+        assert b"Traceback" not in program.output and b"never retrieved" not in program.output
+    assert last_messages(home)[-1]["status"] == "interrupted"
+
+
 def test_no_control_sequence_of_a_reply_reaches_a_terminal(home: Path) -> None:
     # A random model at a high temperature says every byte there is.
     command = [*PROGRAM, "ask", "Noise", "--temperature", "5", "--top-p", "1", "--max-new-tokens", "6000"]
