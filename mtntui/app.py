@@ -61,8 +61,9 @@ class MtntuiApp(App[int], inherit_bindings=False):
     DEFAULT_MODE = "chat"
     ENABLE_COMMAND_PALETTE = True
     CSS = """
-    ToastRack { margin-bottom: 3; }
-    Toast { max-width: 60; }
+    /* At the top: the prompt, the last lines and the keys are at the bottom. */
+    ToastRack { dock: top; align: right top; margin: 0 2; }
+    Toast { width: auto; max-width: 60; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         command(
@@ -92,25 +93,24 @@ class MtntuiApp(App[int], inherit_bindings=False):
             self.add_mode(mode, partial(room, self))
 
     def on_mount(self) -> None:
-        """Take over the user's looks and keys."""
-        self._apply_theme()
-        self._apply_keys()
+        """Take over the user's looks and keys, and say what of them cannot be."""
+        if found := [*self._apply_theme(), *self._apply_keys()]:
+            self.say("\n".join(found), severity="warning", timeout=10)
 
-    def _apply_theme(self) -> None:
+    def _apply_theme(self) -> Iterator[str]:
         theme = self.services.settings.screen.theme
         if theme in self.available_themes:
             if theme != self.theme:
                 self.theme = theme
         else:
             names = ", ".join(sorted(self.available_themes))
-            self.say(f"There is no theme named {theme} ({source_of('screen.theme')}). There are: {names}.", severity="warning")
+            yield f"There is no theme named {theme} ({source_of('screen.theme')}). There are: {names}."
 
-    def _apply_keys(self) -> None:
+    def _apply_keys(self) -> Iterator[str]:
         keys = self.services.settings.keys
         if keys:
             self.set_keymap(keys)
-            for sentence in complaints(keys, self.all_commands(), source_of("keys")):
-                self.say(sentence, severity="warning")
+            yield from complaints(keys, self.all_commands(), source_of("keys"))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's filters, then ours: no control character leaves in a line."""
@@ -119,7 +119,10 @@ class MtntuiApp(App[int], inherit_bindings=False):
     # Telling
 
     def say(self, message: str, *, severity: SeverityLevel = "information", timeout: float | None = None) -> None:
-        """Show a sentence for a while. It may hold text that others wrote."""
+        """Show a sentence for a while, in the place of the last one. It may hold text that others wrote."""
+        for screen in self.screen_stack:
+            screen.query("ToastHolder").remove()  # Clearing alone would leave the room they took.
+        self.clear_notifications()
         self.notify(visible(message), severity=severity, timeout=timeout, markup=False)
 
     def say_error(self, error: BaseException) -> None:

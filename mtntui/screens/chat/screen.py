@@ -399,15 +399,18 @@ class ChatScreen(Screen[None]):
 
     async def _delete(self, identifier: str) -> None:
         gone = await self.desk.delete(identifier)
-        self.app.say(f"Deleted “{one_line(gone.title, 40)}”. F4 brings it back.", timeout=8)
+        self.app.say(f"Deleted “{one_line(gone.title, 40)}”. F4 brings it back.", timeout=5)
 
     def action_undo_delete(self) -> None:
         """Bring the last deleted conversation back."""
         self.guard(self._undo_delete(), "open", exclusive=False)
 
     async def _undo_delete(self) -> None:
-        if await self.desk.undo_delete() is None:
-            self.app.say("Nothing was deleted in this session.", severity="warning")
+        back = await self.desk.undo_delete()
+        if back is None:
+            self.app.say("Nothing was deleted in this session.", severity="warning", timeout=3)
+        else:
+            self.app.say(f"Brought back “{one_line(back.title, 40)}”.", timeout=3)
 
     # Models
 

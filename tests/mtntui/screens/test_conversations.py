@@ -2,11 +2,14 @@
 
 import time
 
+import pytest
+from textual.widgets._toast import Toast
+
 from engine.store.conversations import Conversations
 from mtntui.screens.rename import RenameScreen
 from mtntui.widgets.message_window import MOST, PAGE
 
-from .chat_app import NARROW, add_conversation, chat_app, settings_for, toasts, type_text, until
+from .chat_app import NARROW, WIDE, add_conversation, chat_app, settings_for, toasts, type_text, until
 
 
 def listed(screen):
@@ -63,6 +66,29 @@ async def test_a_deleted_conversation_comes_back(model_home):
         await pilot.press("f4")
         await until(pilot, lambda: made.id in listed(screen))
         assert screen.desk.conversation.id == made.id
+        await until(pilot, lambda: toasts(pilot) == "Brought back “Precious”.")
+        await pilot.press("f4")
+        await until(pilot, lambda: toasts(pilot) == "Nothing was deleted in this session.")
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE])
+async def test_one_sentence_at_a_time_above_what_is_read_and_written(model_home, size):
+    async with chat_app(settings_for(model_home), size=size) as (pilot, screen):
+        made = add_conversation(screen.services.database, "Precious", "Yes", "And?", "Well. " * 300)
+        await screen.desk.open(made.id)
+        for key, said in (
+            ("f6", "Marked as good."),
+            ("f7", "Marked as bad."),
+            ("f9", "Sent 1,800"),
+            ("f3", "Deleted"),
+            ("f4", "Brought"),
+        ):
+            await pilot.press(key)
+            await until(pilot, lambda said=said: toasts(pilot).startswith(said))
+            # Its place is the first row but one: what was said before is gone, and what is read and written is below.
+            await until(pilot, lambda: [toast.region.y for toast in screen.query(Toast)] == [1], 3)
+            toast = screen.query_one(Toast)
+            assert toast.region.height == 1 and toast.region.right <= size[0]
 
 
 async def test_the_list_opens_over_a_narrow_screen(model_home):
