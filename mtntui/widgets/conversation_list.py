@@ -86,9 +86,10 @@ class ConversationList(Vertical):
 
     @dataclass
     class Opened(Message):
-        """The user wants this conversation."""
+        """The user wants this conversation, at what the query found in it if there is one."""
 
         identifier: str
+        query: str = ""
 
     @dataclass
     class Searched(Message):
@@ -104,6 +105,7 @@ class ConversationList(Vertical):
         self._shown: list[tuple[str, str, str]] = []
         self._timer_query = ""
         self._full = False
+        self._last_query = ""
         self.query_text = ""
 
     async def build(self) -> None:
@@ -156,8 +158,18 @@ class ConversationList(Vertical):
         self._highlight(identifier)
 
     def focus_search(self) -> None:
-        """Let the user type a query."""
-        self.screen.set_focus(self.query_one(Input))
+        """Let the user type a query; the last one is there to go on with, and the first key replaces it."""
+        search = self.query_one(Input)
+        if not search.value and self._last_query:
+            search.value = self._last_query
+            search.action_select_all()
+        self.screen.set_focus(search)
+
+    def leave_search(self) -> None:
+        """Show all conversations again: the user has gone elsewhere."""
+        for search in self.query(Input):  # None is there before the store is read.
+            self._last_query = search.value or self._last_query
+            search.value = ""
 
     @on(Input.Changed, "#search")
     def _typed(self, event: Input.Changed) -> None:
@@ -181,7 +193,7 @@ class ConversationList(Vertical):
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         if event.option_id is not None:
-            self.post_message(self.Opened(event.option_id))
+            self.post_message(self.Opened(event.option_id, self.query_text))
 
     @on(OptionList.OptionHighlighted)
     def _moved(self, event: OptionList.OptionHighlighted) -> None:

@@ -16,7 +16,9 @@ from textual.widget import Widget
 from engine.errors import EngineError
 from engine.store.conversations import StoredMessage
 from mtntui.keymap import command
+from mtntui.widgets.found_text import find_on, row_of
 from mtntui.widgets.message_window import PAGE, MessageWindow
+from mtntui.widgets.page_view import PageView
 from mtntui.widgets.turn import Turn
 
 Load = Callable[[int | None, int], Awaitable[list[StoredMessage]]]
@@ -80,6 +82,38 @@ class Transcript(VerticalScroll, inherit_bindings=False):
             await self.mount_all(Turn(message) for message in messages)
         self.anchor()
         return messages
+
+    async def show_around(self, load: Load, branch: list[int], message: int) -> list[StoredMessage]:
+        """Replace everything by a message of a conversation and what stands around it; returns the messages that are mounted.
+
+        Args:
+            load: fetches the conversation's messages.
+            branch: the ids of all of them, oldest first.
+            message: the one to show, selected.
+        """
+        self._load = load
+        first = max(0, min(branch.index(message) - PAGE // 2, len(branch) - PAGE))
+        last = min(len(branch), first + PAGE)
+        messages = await load(branch[last] if last < len(branch) else None, last - first)
+        self.window = MessageWindow([*branch[:first], *(m.id for m in messages), *branch[last:]], first, last, complete=True)
+        async with self.batch():
+            await self.remove_children()
+            await self.mount_all(Turn(message) for message in messages)
+        self.anchor(False)
+        self.select(self.turn(message))
+        return messages
+
+    def reveal(self, query: str) -> None:
+        """Bring what a search found in the selected message into sight, marked as selected text is."""
+        turn = self.selected
+        self.screen._refresh_layout()  # Else nothing has a width yet.
+        for view in turn.query(PageView) if turn is not None else ():
+            if turn is not None and (found := find_on(view.page, query)) is not None and found.start is not None:
+                row = row_of(view.page, found.start, view.size.width)
+                y = turn.virtual_region.y + view.virtual_region.y + row - self.size.height // 3
+                self.scroll_to(y=y, animate=False, immediate=True, force=True)
+                self.screen.selections = {view: found}
+                return
 
     async def clear(self, *widgets: Widget) -> None:
         """Show nothing but `widgets`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import EngineError, NotFoundError
 from engine.store.conversations import Conversation, StoredMessage
+from engine.store.finding import Place, find_place
 from mtntui.screens.chat.drafts import Drafts
 from mtntui.screens.chat.model_choice import choose_model
 from mtntui.widgets.conversation_list import PAGE
@@ -41,6 +42,7 @@ class Desk:
         self._showing = asyncio.Lock()
         self._shown = False
         self._wish = 0
+        self._place: Place | None = None
         self.conversation: Conversation | None = None
         self.model = ""
         self.opened = False
@@ -75,18 +77,34 @@ class Desk:
                 return await asyncio.to_thread(self._conversations.get, written)
         return last
 
-    async def open(self, identifier: str) -> None:
-        """Open a conversation; a reply in progress goes on in the inference host."""
+    async def open(self, identifier: str, query: str = "") -> None:
+        """Open a conversation, at what a search found in it; a reply in progress goes on in the inference host.
+
+        Args:
+            identifier: the conversation.
+            query: what was searched for; empty: at its end.
+        """
         self._wish += 1
-        if self.conversation is not None and identifier == self.conversation.id:
+        if identifier == self.open_id and not query:
             await self.show_open()
             return
         wish = self._wish
         found = await asyncio.to_thread(self._conversations.get, identifier)
+        place = await asyncio.to_thread(self._find, found.id, query)
         if wish != self._wish:  # The user went on to another one meanwhile.
             return
         self.keep_draft()
-        await self._show(found)
+        self._turn_to(found)
+        self._place = place
+        await self.show_open()
+        if place is not None and self._place is place:
+            self._screen.transcript.reveal(query)
+
+    def _find(self, conversation: str, query: str) -> Place | None:
+        place = find_place(self._services.database, conversation, query)
+        # A reply that is being written is followed, which can be done at the end alone.
+        growing = place is not None and self._conversations.message(place.branch[-1]).status == "streaming"
+        return None if growing else place
 
     def open_new(self) -> Awaitable[None]:
         """Begin with nothing; the conversation is stored with its first message.
@@ -150,6 +168,7 @@ class Desk:
         self._screen.replying.leave()
         self.conversation = conversation
         self._shown = False
+        self._place = None
         self._wish += 1
         draft = self._or_say(lambda: self.drafts.get(self.open_id)) or ""
         self._or_say(self.use_model)  # Else the one there was stays.
@@ -169,7 +188,7 @@ class Desk:
             messages: list[StoredMessage] = []
             await screen.transcript.clear(screen.first_model.welcome(self.model))
         else:
-            messages = await screen.transcript.show(partial(_load, self._services, conversation.id))
+            messages = await self._show_messages(conversation)
         for message in messages:
             if message.role == "user":
                 screen.prompt.earlier.add(message.content)
@@ -177,6 +196,14 @@ class Desk:
         screen.list.follow(conversation.id if conversation else None)
         if messages and messages[-1].status == "streaming" and self._shown:
             screen.guard(screen.replying.resume(messages[-1], screen.replying.claim()), "reply", exclusive=False)
+
+    async def _show_messages(self, conversation: Conversation) -> list[StoredMessage]:
+        """Show the conversation's end, or what a search found in it; returns its last messages."""
+        load, place = partial(_load, self._services, conversation.id), self._place
+        if place is None:
+            return await self._screen.transcript.show(load)
+        await self._screen.transcript.show_around(load, place.branch, place.message)
+        return await load(None, PAGE)
 
     def keep_draft(self) -> None:
         """What stands in the prompt is the open conversation's draft."""

@@ -282,6 +282,7 @@ class ChatScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Go back to the prompt."""
+        self.list.leave_search()
         self.remove_class("-list-open")
         self.transcript.select(None)
         self.set_focus(self.prompt)
@@ -348,6 +349,8 @@ class ChatScreen(Screen[None]):
         else:
             self.toggle_class("-list-open")
             visible = self.has_class("-list-open")
+        if not visible:
+            self.list.leave_search()
         self.set_focus(self.list.titles if visible else self.prompt)
 
     def action_search(self) -> None:
@@ -362,7 +365,8 @@ class ChatScreen(Screen[None]):
     @on(ConversationList.Opened)
     def _opened(self, event: ConversationList.Opened) -> None:
         self.remove_class("-list-open")
-        self.guard(self.desk.open(event.identifier), "open", exclusive=False)
+        self.list.leave_search()
+        self.guard(self.desk.open(event.identifier, event.query), "open", exclusive=False)
         self.set_focus(self.prompt)
 
     @on(ConversationList.Searched)

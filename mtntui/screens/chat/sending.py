@@ -75,6 +75,7 @@ class Sending:
     def _begin(self, text: str) -> None:
         screen = self._screen
         identifier = screen.desk.open_id
+        screen.clear_selection()  # What a search found is marked as selected text: Ctrl+C shall stop the reply now.
         screen.desk.drafts.hold(identifier, text)
         sending = self._send(text, identifier, screen.desk.model, screen.replying.claim())
         screen.guard(sending, "reply", exclusive=False)

@@ -9,7 +9,7 @@ from engine.store.conversations import Conversations
 from mtntui.screens.rename import RenameScreen
 from mtntui.widgets.message_window import MOST, PAGE
 
-from .chat_app import NARROW, WIDE, add_conversation, chat_app, settings_for, toasts, type_text, until
+from .chat_app import NARROW, WIDE, add_conversation, chat_app, send, settings_for, toasts, type_text, until
 
 
 def listed(screen):
@@ -156,3 +156,46 @@ async def test_a_search_over_many_conversations_leaves_the_open_one_alone(model_
         await pilot.press("end")
         await until(pilot, lambda: len(listed(screen)) == 121)
         assert screen.desk.conversation.id == opened.id
+
+
+@pytest.mark.parametrize("at", [7, 100, 195])
+async def test_a_search_result_opens_where_it_was_found_and_the_search_is_over(model_home, at):
+    async with chat_app(settings_for(model_home), size=NARROW) as (pilot, screen):
+        texts = [f"Message {number}" + " and some more words" * 20 for number in range(200)]
+        texts[at] = f"Message {at}" + " and some more words" * 200 + " Zébra crossing" + " and so on" * 100
+        made = add_conversation(screen.services.database, *texts)
+        other = add_conversation(screen.services.database, "Bread", "Flour and water")
+        for _ in range(2):  # The second time the conversation is open already.
+            await pilot.press("ctrl+f")
+            await type_text(pilot, "zebra cro")
+            await until(pilot, lambda: listed(screen) == [made.id])
+            await pilot.press("enter", "enter")
+            await until(pilot, lambda: screen.desk.open_id == made.id and bool(screen.selections))
+            ((view, selection),) = screen.selections.items()
+            assert view.get_selection(selection)[0] == "Zébra"
+            rows = [pilot.app.screen._compositor.render_strips()[y].text for y in range(20)]
+            assert any("Zébra" in row for row in rows), rows
+            assert screen.transcript.selected.stored.content == texts[at]
+            assert screen.prompt.has_focus
+            await until(pilot, lambda: set(listed(screen)) == {made.id, other.id})
+            assert screen.list.query_one("Input").value == ""
+        transcript = screen.transcript
+        assert [turn.stored.content for turn in transcript.turns] == texts[transcript.window.first : transcript.window.last]
+        await send(pilot, screen, "on")
+        assert [turn.stored.content for turn in transcript.turns][-2] == "on"
+
+
+async def test_leaving_the_search_shows_all_conversations_and_it_can_be_taken_up_again(model_home):
+    async with chat_app(settings_for(model_home)) as (pilot, screen):
+        made = [add_conversation(screen.services.database, text, "Yes").id for text in ("Bread", "Water")]
+        for keys in (("escape",), ("enter", "escape"), ("ctrl+l",)):
+            await pilot.press("ctrl+f")
+            await type_text(pilot, "bread")
+            await until(pilot, lambda: listed(screen) == made[:1])
+            await pilot.press(*keys)
+            await until(pilot, lambda: sorted(listed(screen)) == sorted(made))
+        await pilot.press("ctrl+f")
+        assert screen.list.query_one("Input").value == "bread"
+        await until(pilot, lambda: listed(screen) == made[:1])
+        await type_text(pilot, "w")
+        assert screen.list.query_one("Input").value == "w"
