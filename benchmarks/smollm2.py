@@ -33,7 +33,7 @@ Grüße, κόσμε! 你好,世界 — naïve café, "quotes" … it's 3.14159e-
 # What a model of any precision is sure of; where two are nearly alike, rounding would decide.
 _ALPHABET = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z"
 _CERTAIN = (
-    ("1, 2, 3, 4, 5,", "6, 7, 8, 9, 10,", "11, 12, 13, 14, 15,", "16, 17, 18, 19, 20,", "21, 22, 23, 24, 25,"),
+    ("2, 4, 6,", "8, 10, 12,", "14, 16, 18,", "20, 22, 24,", "26, 28, 30,", "32, 34, 36,", "38, 40, 42,"),
     ("10, 20, 30,", "40, 50, 60,", "70, 80, 90,", "100, 110, 120,", "130, 140, 150,", "160, 170, 180,", "190, 200, 210,"),
     ("a b c d e f g", "h i j k l m n", "a b c d e f g", "h i j k l m n", "a b c d e f g"),
     (_ALPHABET,) * 5,
