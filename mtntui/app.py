@@ -64,6 +64,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
     /* At the top: the prompt, the last lines and the keys are at the bottom. */
     ToastRack { dock: top; align: right top; margin: 0 2; }
     Toast { width: auto; max-width: 60; padding: 0 1; }
+    .-tiny Toast { max-width: 100%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         command(

@@ -6,10 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from textual.content import Content
+from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from mtntui.terminal_text import one_line
+from mtntui.widgets.page import wrap
+
+_FEW_WORDS = 40
+"""Characters of a state that stands in the line itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,20 @@ class Status:
     context_used: int | None = None
     context_length: int | None = None
 
+    @property
+    def sentence(self) -> str:
+        """What the state says when it is more than a few words (why a reply cannot be saved); empty otherwise."""
+        state = one_line(self.state)
+        return state.removesuffix("…") if len(state) > _FEW_WORDS else ""
+
 
 class StatusLine(Widget):
-    """Shows a `Status`, leaving out what does not fit."""
+    """Shows a `Status`, leaving out numbers that do not fit; a whole sentence has rows of its own below."""
 
     DEFAULT_CSS = """
     StatusLine {
-        height: 1;
+        height: auto;
+        max-height: 6;
         padding: 0 1;
         color: $text-muted;
     }
@@ -51,12 +63,31 @@ class StatusLine(Widget):
         """Change some of the status."""
         self.status = replace(self.status, **changes)
 
+    def watch_status(self, old: Status, new: Status) -> None:
+        """Take the rows that a sentence needs."""
+        if old.sentence != new.sentence:
+            self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One row, and those of a sentence."""
+        return 1 + len(self._rows(width))
+
     def render(self) -> Content:
-        """The line: model and state on the left, numbers on the right."""
-        status, width = self.status, self.content_size.width
+        """The line: model and state on the left, numbers on the right; below it a sentence."""
+        width = self.content_size.width
+        return Content("\n").join([self._line(width), *(Content.styled(row, "$foreground") for row in self._rows(width))])
+
+    def _rows(self, width: int) -> list[str]:
+        if not (sentence := self.status.sentence):
+            return []
+        starts = wrap(sentence, max(1, width))
+        return [sentence[start:end].rstrip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
+
+    def _line(self, width: int) -> Content:
+        status = self.status
         left = Content.assemble((one_line(status.model, 40) or "no model", "bold"))
-        if status.state:
-            left += Content.assemble("  ", (one_line(status.state, 60), "$accent" if status.busy else ""))
+        if status.state and not status.sentence:
+            left += Content.assemble("  ", (one_line(status.state), "$accent" if status.busy else ""))
         parts = _numbers(status)
         while parts and left.cell_length + 2 + _length(parts) > width:
             parts.pop(0)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from textual.widgets import Static
 
+from mtntui.terminal_text import visible
+
 SMALLEST = (60, 15)
 """Columns and rows below which the screens are not readable."""
+
+_WORDS = f"This terminal is too small.\nmtntui needs {SMALLEST[0]} columns and {SMALLEST[1]} rows."
 
 
 class TooSmall(Static):
@@ -18,12 +22,15 @@ class TooSmall(Static):
         dock: top;
         width: 100%;
         height: 100%;
-        padding: 1 2;
+        padding: 0 1;
         background: $background;
         color: $foreground;
     }
     """
 
     def __init__(self) -> None:
-        columns, rows = SMALLEST
-        super().__init__(f"This terminal is too small.\nmtntui needs {columns} columns and {rows} rows.", markup=False)
+        super().__init__(_WORDS, markup=False)
+
+    def tell(self, sentence: str) -> None:
+        """Say something that must be read even here; empty: nothing any more."""
+        self.update(f"{_WORDS}\n\n{visible(sentence)}" if sentence else _WORDS)

@@ -158,6 +158,7 @@ class ChatScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Paint first, then read the store."""
+        self.watch(self.status, "status", lambda status: self.query_one(TooSmall).tell(status.sentence), init=False)
         self.set_focus(self.prompt)
         self.app.call_later(self._paint)
 

@@ -4,6 +4,10 @@ import asyncio
 import os
 import signal
 
+import pytest
+
+from engine.inference.types import Waiting
+from mtntui.screens.chat.live_reply import LiveReply
 from mtntui.widgets.message import AssistantMessage, UserMessage
 from mtntui.widgets.notice import Notice
 
@@ -187,3 +191,24 @@ async def test_any_size_of_terminal_is_survived(model_home):
             small = size[0] < 60 or size[1] < 15
             assert screen.query_one("TooSmall").display is small, size
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("size", [NARROW, (60, 15), (40, 10), (200, 50)])
+async def test_why_a_reply_cannot_be_saved_is_a_whole_sentence(model_home, size):
+    sentence = (
+        "saving the reply: The disk that holds /home/someone/.local/share/mtntui/mtntui.db is full."
+        " Free some space; nothing that was saved is lost."
+    )
+    async with chat_app(settings_for(model_home), size=size) as (pilot, screen):
+        made = add_conversation(screen.services.database, "Hello", "word " * 400)
+        await screen.desk.open(made.id)
+        live = LiveReply(1, screen.transcript.turns[-1], screen.transcript, screen.status)
+        await live.take(Waiting(sentence))
+        await pilot.pause()
+        rows = [strip.text for strip in screen._compositor.render_strips()]
+        assert sentence.replace(" ", "") in "".join("".join(row.split()) for row in rows), rows
+        await live.take(Waiting(""))
+        await pilot.pause()
+        rows = [strip.text for strip in screen._compositor.render_strips()]
+        assert not any("disk" in row for row in rows)
+        assert screen.status.size.height == 1
