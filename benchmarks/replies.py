@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +15,7 @@ import pyte
 from harness import give_up
 from programs import COLUMNS, ROWS, Program, bare, cpu_seconds, moments, ours, paint, running
 from pty_program import PtyProgram
+from scripted_host import scripted
 from smollm2 import STORY, Model
 from stores import SHORT_TAIL, add_conversation, new_store
 
@@ -24,7 +23,6 @@ from engine.inference.client import HostClient
 from engine.settings import Settings
 from engine.store.conversations import Conversations, StoredMessage
 from engine.store.database import Database
-from engine.workspace import Workspace
 
 CHARACTERS = 4
 """Of a scripted token, about as many as a real one has in English."""
@@ -32,7 +30,6 @@ CHARACTERS = 4
 _RATE = 100.0
 _APPEND_RATE = 4.0
 _ECHO_SECONDS = 0.05
-_HOST = Path(__file__).with_name("scripted_host.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +70,8 @@ def stream_ours(text: str) -> Streamed:
     """The reply through our host's protocol and our screen."""
     with tempfile.TemporaryDirectory(prefix="mtntui-bench-") as folder:
         home, log = Path(folder) / "home", Path(folder) / "times.json"
-        workspace = new_store(home)
-        with _scripted_host(workspace, text, log, _RATE, CHARACTERS), _at_prompt(ours(home)) as terminal:
+        new_store(home)
+        with scripted(home, text, _RATE, characters=CHARACTERS, log=log), _at_prompt(ours(home)) as terminal:
             return _watch(terminal, text, log, "Go on\r", CHARACTERS)
 
 
@@ -97,7 +94,7 @@ def append_cost(appends: int) -> float:
         workspace = new_store(home)
         add_conversation(workspace, 50, 2000, SHORT_TAIL)
         with (
-            _scripted_host(workspace, "".join(words), log, _APPEND_RATE, len(words[0])),
+            scripted(home, "".join(words), _APPEND_RATE, characters=len(words[0]), log=log),
             _at_prompt(ours(home), SHORT_TAIL) as terminal,
         ):
             terminal.send("Go on\r")
@@ -105,23 +102,6 @@ def append_cost(appends: int) -> float:
             before = cpu_seconds(terminal.process.pid)
             terminal.wait_for(f"word{appends - 3:03}".encode(), timeout=appends / _APPEND_RATE + 20)
             return 1000 * (cpu_seconds(terminal.process.pid) - before) / (appends - 5)
-
-
-@contextmanager
-def _scripted_host(workspace: Workspace, text: str, log: Path, rate: float, characters: int) -> Iterator[None]:
-    source = log.with_name("reply.md")
-    source.write_text(text, encoding="utf-8")
-    command = [sys.executable, str(_HOST), str(workspace.home), str(source), str(log), str(rate), str(characters)]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 20
-            while not workspace.host_socket.exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    give_up("the scripted host did not start")
-                time.sleep(0.02)
-            yield
-        finally:
-            process.terminate()
 
 
 @contextmanager

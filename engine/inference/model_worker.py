@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from engine.inference.onnx_generator import OnnxGenerator
 
 # Every wake-up of the host's event loop, of the screen and of its terminal takes a core from the model's threads for a while,
-# and those wait for each other. Fifteen a second still look like a stream.
-_BETWEEN_DELTAS = 1 / 15
+# and those wait for each other. Twelve a second still look like a stream, and what is made is seen within a tenth of a second.
+_BETWEEN_DELTAS = 1 / 12
 
 
 @dataclass(slots=True, eq=False)

@@ -5,8 +5,8 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
 from textual.visual import RenderOptions, Visual
-from textual.widget import Widget
 
+from mtntui.widgets.one_layout import OneLayout
 from mtntui.widgets.page import Page
 
 
@@ -27,7 +27,7 @@ class _Row(Visual):
         return 1
 
 
-class PageView(Widget):
+class PageView(OneLayout):
     """Shows a page, as tall as it is. Its text can be selected with the mouse.
 
     A `Static` draws all of its rows for one that changed; here a row is drawn when it is seen, so the length of a

@@ -18,6 +18,7 @@ from engine.store.conversations import StoredMessage
 from mtntui.keymap import command
 from mtntui.widgets.found_text import find_on, row_of
 from mtntui.widgets.message_window import PAGE, MessageWindow
+from mtntui.widgets.one_layout import OneLayout
 from mtntui.widgets.page_view import PageView
 from mtntui.widgets.turn import Turn
 
@@ -25,7 +26,7 @@ Load = Callable[[int | None, int], Awaitable[list[StoredMessage]]]
 """Fetch at most so many messages of the branch that come before a message, or the last ones."""
 
 
-class Transcript(VerticalScroll, inherit_bindings=False):
+class Transcript(OneLayout, VerticalScroll, inherit_bindings=False):
     """Shows messages, follows the last one, pages in what comes before while the reader scrolls up."""
 
     DEFAULT_CSS = """

@@ -11,6 +11,7 @@ from textual.widget import Widget
 
 from engine.store.conversations import StoredMessage
 from mtntui.widgets.notice import Notice
+from mtntui.widgets.one_layout import OneLayout
 
 if TYPE_CHECKING:
     from mtntui.widgets.message import StreamingMessage
@@ -21,7 +22,7 @@ _SLOW_LINE_FPS = 15
 _AGAIN = "F5 asks again"
 
 
-class Turn(Vertical):
+class Turn(OneLayout, Vertical):
     """A message as the store has it; a reply may be streaming.
 
     Args:
@@ -52,7 +53,7 @@ class Turn(Vertical):
         if self.stored.status == "streaming":
             from mtntui.widgets.message import StreamingMessage
 
-            rate = 4.0 if constants.MAX_FPS <= _SLOW_LINE_FPS else 8.0
+            rate = 4.0 if constants.MAX_FPS <= _SLOW_LINE_FPS else 16.0  # as it comes: the host sends twelve pieces a second
             self.live = StreamingMessage(self.stored.id, model=self.stored.model, rate=rate)
             yield self.live
         else:
