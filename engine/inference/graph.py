@@ -105,6 +105,7 @@ class KeyValueCache:
         self.arrays: list[NDArray[Any]] = []
         """One array of shape [rows, heads, capacity, head_size] per name: key, value, key, value, …"""
         self._binding: Any = None
+        self._logits: NDArray[Any] | None = None
         self._allocate(capacity)
 
     @property
@@ -121,7 +122,7 @@ class KeyValueCache:
         # Zeros, since the attention of a shorter row in a batch multiplies what lies behind its end by 0, and 0 · NaN is NaN.
         self.arrays = [np.zeros(shape, dtype=self._dtype) for _ in range(2 * config.layers)]
         self.capacity = capacity
-        self._binding = None
+        self._binding = self._logits = None
 
     def reserve(self, capacity: int, used: int) -> None:
         """Make room for `capacity` tokens, keeping the first `used`."""
@@ -149,6 +150,17 @@ class KeyValueCache:
                 self._binding.bind_ortvalue_input(past, value)
                 self._binding.bind_ortvalue_output(present, value)
         return self._binding
+
+    def bind_logits(self, binding: Any, shape: tuple[int, int, int], dtype: Any) -> NDArray[Any]:
+        """An array of this shape bound as the output; the same from token to token, since a new one costs page faults."""
+        import numpy as np
+
+        logits = self._logits
+        if logits is None or logits.shape != shape:
+            logits = np.empty(shape, dtype=dtype)
+            binding.bind_output("logits", "cpu", 0, dtype, list(shape), logits.ctypes.data)
+            self._logits = logits if shape[1] == 1 else None  # a whole prompt's may be large
+        return logits
 
 
 def _names(config: GraphConfig, index: int) -> tuple[str, str]:
@@ -190,6 +202,7 @@ class Graph:
                 f"The graph in {folder} cannot be loaded: {said}.", "Build or fetch the model again."
             ) from error
         self._positions = self._check_signature(folder)
+        self._ones = np.ones((1, _CAPACITY_STEP), dtype=np.int64)
         types = {entry.name: entry.type for entry in self._session.get_inputs()}
         self._dtype = np.float16 if "float16" in types[self.config.past_key % 0] else np.float32
         logits = next(entry for entry in self._session.get_outputs() if entry.name == "logits")
@@ -229,25 +242,30 @@ class Graph:
         import numpy as np
 
         longest = max(lengths)
-        mask = np.zeros((cache.rows, longest), dtype=np.int64)
-        for row, length in enumerate(lengths):
-            mask[row, :length] = 1
         binding = cache.binding(self._session)
         binding.bind_cpu_input("input_ids", ids)
-        binding.bind_cpu_input("attention_mask", mask)
+        binding.bind_cpu_input("attention_mask", self._mask(lengths, longest))
         if self._positions:
             ends = np.asarray(lengths, dtype=np.int64)[:, None]
             positions = ends - ids.shape[1] + np.arange(ids.shape[1], dtype=np.int64)
             binding.bind_cpu_input("position_ids", positions)
         shape = (cache.rows, 1 if self._last_only else ids.shape[1], self.config.vocabulary)
-        logits = np.empty(shape, dtype=self._logits_dtype)
-        binding.bind_output("logits", "cpu", 0, self._logits_dtype, list(shape), logits.ctypes.data)
+        logits = cache.bind_logits(binding, shape, self._logits_dtype)
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:  # onnxruntime's errors share no base class
             raise EngineError(f"The model could not be run: {error}.", "Use a smaller model or a shorter prompt.") from error
         last: NDArray[np.float32] = logits[:, -1].astype(np.float32, copy=False)
         return last
+
+    def _mask(self, lengths: list[int], longest: int) -> NDArray[np.int64]:
+        import numpy as np
+
+        if len(lengths) == 1:
+            if self._ones.shape[1] < longest:
+                self._ones = np.ones((1, 2 * longest), dtype=np.int64)
+            return self._ones[:, :longest]
+        return (np.arange(longest) < np.asarray(lengths)[:, None]).astype(np.int64)
 
 
 def _first_clause(trace: str) -> str:
