@@ -114,7 +114,7 @@ def test_everything_killed_in_mid_reply_loses_at_most_a_second_and_says_so(tmp_p
 def test_a_host_that_dies_is_said_and_the_next_message_starts_another(smollm2_home):
     with program(smollm2_home, MTNTUI_CHAT_TEMPERATURE="0") as terminal:
         terminal.wait_for("Write a message")
-        terminal.send("\x0eCount from one to five hundred in words.\r")
+        terminal.send("\x0eWrite a long story about a lighthouse keeper and the sea.\r")
         wait_until(lambda: stored(smollm2_home)[-1][1] == "streaming" and stored(smollm2_home)[-1][2], 60)
         os.kill(host_pid(smollm2_home), signal.SIGKILL)
         terminal.wait_for("ended in the middle", timeout=10)
