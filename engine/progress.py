@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+from engine.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,27 @@ class Reporter(Protocol):
 
     def should_stop(self) -> bool:
         """Whether the user asked for an end; the work stops at the next safe point."""
+
+
+class JobReporter(Reporter, Protocol):
+    """What a job reports to: besides how far it is, numbers over time and what it made.
+
+    A domain offers `run(config, reporter) -> result` and is handed one; what it tells is in the store within half a second.
+    """
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where everything lives."""
+
+    @property
+    def folder(self) -> Path:
+        """The job's own folder: its checkpoints are kept here until the job is removed."""
+
+    def metric(self, name: str, step: int, value: float) -> None:
+        """Keep one number, such as the loss at a step. A step told again replaces the number that was told before."""
+
+    def artefact(self, kind: str, name: str, path: str = "") -> None:
+        """Say that something was made: a "model", "dataset" or "evaluation" by its record's name, or a "file"."""
 
 
 class CallbackReporter:

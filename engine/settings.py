@@ -63,6 +63,20 @@ class InferenceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSettings:
+    """Long work in the background."""
+
+    training: int = 1
+    """How many training jobs run at once."""
+    processor: int = 1
+    """How many jobs that compute on the processor run at once (exports, evaluations)."""
+    network: int = 4
+    """How many jobs that mostly wait for the network run at once."""
+    grace_seconds: float = 15
+    """A job that was asked to stop is ended when it has not done so after this long."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScreenSettings:
     """The terminal program's looks."""
 
@@ -80,6 +94,7 @@ class Settings:
     """The workspace folder; empty: the platform's data directory."""
     chat: ChatSettings = field(default_factory=ChatSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
+    jobs: JobSettings = field(default_factory=JobSettings)
     screen: ScreenSettings = field(default_factory=ScreenSettings)
     keys: dict[str, str] = field(default_factory=dict)
     """Key bindings by their id, as in `chat.stop = "escape,f12"`."""
@@ -187,6 +202,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "inference.threads": (0, 1024),
     "inference.idle_minutes": (0.01, 100_000),
     "inference.max_loaded_models": (1, 100),
+    "jobs.training": (1, 100),
+    "jobs.processor": (1, 100),
+    "jobs.network": (1, 100),
+    "jobs.grace_seconds": (0, 3600),
 }
 
 

@@ -140,6 +140,20 @@ class Workspace:
         return self.home / "logs" / "host.log"
 
     @property
+    def supervisor_lock(self) -> Path:
+        """Held by the one supervisor of this workspace's jobs while it lives."""
+        return self.run / "supervisor.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        """Where the supervisor writes."""
+        return self.home / "logs" / "supervisor.log"
+
+    def job_folder(self, job: str) -> Path:
+        """A job's checkpoints and output."""
+        return self.home / "jobs" / job
+
+    @property
     def host_lock(self) -> Path:
         """Held by the one inference host of this workspace while it lives."""
         return self.run / "host.lock"
