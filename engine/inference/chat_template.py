@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def _compile(source: str) -> jinja2.Template:
 
     environment = sandbox(_generation_tag())
     # The three names that transformers gives every template.
-    environment.filters["tojson"] = _tojson
+    environment.add_filter("tojson", partial(_tojson, environment.spend))
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = lambda pattern: datetime.now(UTC).astimezone().strftime(pattern)
     try:
@@ -114,6 +115,7 @@ def _generation_tag() -> type[jinja2.ext.Extension]:
 
 
 def _tojson(
+    spend: Callable[[str], None],
     value: Any,
     ensure_ascii: bool = False,
     indent: int | None = None,
@@ -121,7 +123,14 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     # Jinja's own filter escapes for HTML, which no model was trained on.
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    if indent is None:
+        return json.dumps(value, ensure_ascii=ensure_ascii, separators=separators, sort_keys=sort_keys)
+    encoder = json.JSONEncoder(ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    pieces = []
+    for piece in encoder.iterencode(value):
+        spend(piece)  # deep in a nested value, each line begins with a wide indent
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def _raise(message: str) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
@@ -15,11 +13,12 @@ from typing import Any
 
 from engine import __version__
 from engine.errors import EngineError, HostError
-from engine.inference.host_end import end_host, held
+from engine.inference.host_end import end_host
 from engine.inference.protocol import LONGEST_LINE, PROTOCOL, HostStatus, event_from_dict, line, request_to_dict
 from engine.inference.types import Event, Finished, GenerationRequest, Waiting
+from engine.processes import held, start_detached
 from engine.settings import Settings
-from engine.workspace import private_opener, short_address
+from engine.workspace import short_address
 
 _START_SECONDS = 20.0
 _BETWEEN_TRIES = 0.02
@@ -27,7 +26,6 @@ _BETWEEN_LOOKS = 0.25  # at a host that has replies to write before it makes way
 _GREETING_SECONDS = 10.0
 _ASKING_SECONDS = 3.0
 _LOCK_HELD = 75
-_LARGEST_LOG = 1 << 20  # bytes; a longer one is begun afresh when a host starts
 
 
 class HostClient:
@@ -224,22 +222,9 @@ class HostClient:
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a host, detached: it outlives this process and its terminal."""
         self._workspace.prepare()
-        code = Path(__file__).parents[2]
-        path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH", "")]))
-        with open(self._workspace.host_log, "ab", opener=private_opener) as log:
-            if os.fstat(log.fileno()).st_size > _LARGEST_LOG:
-                log.truncate(0)
-            # Kept, so that its end is noticed here and leaves no zombie.
-            self._process = subprocess.Popen(
-                # -P: -m would look for every module in the workspace first, where files of models and other programs lie.
-                [sys.executable, "-P", "-m", "engine.inference.host", str(self._workspace.home)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd=self._workspace.home,
-                env=os.environ | {"PYTHONPATH": path},
-            )
+        home = self._workspace.home
+        # Kept, so that its end is noticed here and leaves no zombie.
+        self._process = start_detached("engine.inference.host", [str(home)], folder=home, log=self._workspace.host_log)
         return self._process
 
 

@@ -6,7 +6,6 @@ Run as `python -m engine.inference.host HOME`. Clients start it on demand; it en
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
@@ -32,6 +31,7 @@ from engine.inference.protocol import (
     request_from_dict,
 )
 from engine.inference.types import Event, GenerationRequest, Waiting
+from engine.processes import hold, log_line
 from engine.settings import Settings, load_settings
 from engine.store.conversations import Conversations
 from engine.store.database import Database
@@ -59,7 +59,9 @@ class Host:
         self._settings = settings.inference
         database = Database(workspace.database)
         self._conversations = Conversations(database)
-        self._pool = ModelPool(Models(database), limit=self._settings.max_loaded_models, threads=self._settings.threads, log=_log)
+        self._pool = ModelPool(
+            Models(database), limit=self._settings.max_loaded_models, threads=self._settings.threads, log=log_line
+        )
         self._tasks: dict[Task, Broadcast] = {}
         self._replies: dict[int, Task] = {}
         self._connections = 0
@@ -81,7 +83,7 @@ class Host:
                 server = await asyncio.start_unix_server(self._connected, address, limit=LONGEST_LINE)
         finally:
             os.umask(old_mask)
-        _log(f"listening, process {os.getpid()}, version {__version__}")
+        log_line(f"listening, process {os.getpid()}, version {__version__}")
         await self._until_end()
         path.unlink(missing_ok=True)
         server.close()
@@ -90,7 +92,7 @@ class Host:
             task.cancelled.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(*(broadcast.over.wait() for broadcast in broadcasts)), 10)
-        _log("ended")
+        log_line("ended")
 
     async def _until_end(self) -> None:
         while not self._end.is_set():
@@ -99,10 +101,10 @@ class Host:
             if self._tasks or self._connections:
                 self._last_use = monotonic()
             elif monotonic() - self._last_use > 60 * self._settings.idle_minutes:
-                _log("idle")
+                log_line("idle")
                 return
             if not self._workspace.home.is_dir():
-                _log("the workspace is gone")
+                log_line("the workspace is gone")
                 return
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -116,7 +118,7 @@ class Host:
         except (ConnectionError, asyncio.CancelledError):
             return
         except Exception as error:
-            _log(traceback.format_exc())
+            log_line(traceback.format_exc())
             trouble = InvalidInputError(f"The inference host could not read a request: {error!r}.", "Update mtntui.")
             writer.write(line(error_to_dict(trouble)))
         finally:
@@ -197,7 +199,7 @@ class Host:
             broadcast.fail(error)
             return
         except Exception as error:  # no thread can be started, say: the reply must end all the same
-            _log("".join(traceback.format_exception(error)))
+            log_line("".join(traceback.format_exception(error)))
             broadcast.fail(EngineError(f"{task.request.model} could not be run: {error!r}.", "The host's log has the details."))
             return
         if not worker.settled.is_set():
@@ -213,7 +215,7 @@ class Host:
 
     def _end_if_drained(self) -> None:
         if self._draining and not self._tasks:
-            _log("makes way for another version")
+            log_line("makes way for another version")
             self._end.set()
 
     def _broadcast(self, reply: int) -> Broadcast:
@@ -274,40 +276,16 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _log(text: str) -> None:
-    from engine.store.database import now
-
-    # The log may be on a full disk; what was to be logged is said to the client as well, and the models go on.
-    with suppress(OSError):
-        sys.stderr.write(f"{now()} {text}\n")
-        sys.stderr.flush()
-
-
-def _lock(path: Path) -> bool:
-    """Hold the workspace's host lock until this process is gone; False when another process holds it.
-
-    The file is never closed here: whoever waits for the lock counts on the database and the models being let go of too.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return False
-    os.truncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return True
-
-
 def main(arguments: list[str]) -> int:
     """Run the host of the workspace at `arguments[0]`."""
     try:
         workspace = Workspace(Path(arguments[0])).prepare()
-        if not _lock(workspace.host_lock):
+        # Never closed here: whoever waits for the lock counts on the database and the models being let go of too.
+        if hold(workspace.host_lock) is None:
             return LOCK_HELD
         asyncio.run(_serve(workspace, load_settings()))
     except EngineError as error:
-        _log(str(error))
+        log_line(str(error))
         return 1
     return 0
 

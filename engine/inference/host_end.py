@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import signal
 from collections.abc import Callable
@@ -11,24 +10,13 @@ from pathlib import Path
 from time import monotonic
 
 from engine.errors import HostError
+from engine.processes import held
 
 # The host gives replies in progress ten seconds to be saved.
 _AFTER_ASKING = 11.0
 _AFTER_TERMINATING = 3.0
 _AFTER_KILLING = 3.0
 _BETWEEN_LOOKS = 0.02
-
-
-def held(lock: Path) -> bool:
-    """Whether a host, which holds the lock while it lives, is there."""
-    try:
-        with lock.open("r", encoding="ascii") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
 
 
 async def end_host(lock: Path, *, asked: bool, say: Callable[[str], None]) -> None:

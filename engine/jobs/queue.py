@@ -98,7 +98,7 @@ class JobQueue:
 
     def wake(self) -> None:
         """Start a supervisor if there is work and none runs. Cheap: call it wherever jobs are looked at."""
-        if self.jobs.unfinished():
+        if self.jobs.moving():
             ensure_supervisor(self._workspace)
 
     def folder(self, identifier: str) -> Path:

@@ -131,6 +131,18 @@ class Jobs:
         sql = f"SELECT {_COLUMNS} FROM jobs WHERE state IN ('queued', 'running', 'stopping') ORDER BY created_at, rowid"
         return [_record(row) for row in self._database.query(sql)]
 
+    def moving(self) -> list[JobRecord]:
+        """Unfinished jobs that somebody has to see to: all but those that wait for one that does not go on by itself."""
+        jobs = {job.id: job for job in self.unfinished()}
+
+        def moves(job: JobRecord) -> bool:
+            if job.state != "queued" or job.parent is None:
+                return True
+            before = jobs.get(job.parent)
+            return moves(before) if before is not None else self.get(job.parent).state == "succeeded"
+
+        return [job for job in jobs.values() if moves(job)]
+
     def find(self, identifier: str) -> JobRecord | None:
         """The job of exactly this id, or None."""
         rows = self._database.query(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (identifier,))
@@ -372,7 +384,7 @@ class Jobs:
         self,
         identifier: str,
         *,
-        seconds: float,
+        seconds: float | None = None,
         progress: tuple[str, float, float | None, str] | None = None,
         points: Sequence[Point] = (),
         lines: Sequence[tuple[str, str]] = (),
@@ -381,18 +393,16 @@ class Jobs:
         """Keep what a job told since the last time, in one transaction.
 
         Args:
-            seconds: how long it has been worked at.
+            seconds: how long it has been worked at; None leaves what stands there.
             progress: phase, done, total and unit.
             lines: times and lines.
         """
         with self._database.transaction() as connection:
-            if progress is None:
+            if seconds is not None:
                 connection.execute("UPDATE jobs SET seconds = ? WHERE id = ?", (seconds, identifier))
-            else:
-                connection.execute(
-                    "UPDATE jobs SET seconds = ?, phase = ?, done = ?, total = ?, unit = ? WHERE id = ?",
-                    (seconds, *progress, identifier),
-                )
+            if progress is not None:
+                sql = "UPDATE jobs SET phase = ?, done = ?, total = ?, unit = ? WHERE id = ?"
+                connection.execute(sql, (*progress, identifier))
             connection.executemany(
                 "INSERT INTO job_metrics (job, name, step, value, seconds) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET value = excluded.value, seconds = excluded.seconds",

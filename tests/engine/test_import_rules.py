@@ -33,7 +33,7 @@ HEAVY = {
     "requests",
     "httpx2",
 }
-GROUND_FLOOR = ("engine.settings", "engine.workspace", "engine.errors", "engine.progress", "engine.store")
+GROUND_FLOOR = ("engine.settings", "engine.workspace", "engine.errors", "engine.progress", "engine.processes", "engine.store")
 
 
 def module_name(path: Path) -> str:
