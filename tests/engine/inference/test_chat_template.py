@@ -71,6 +71,23 @@ LONG = "range(99999)"
         "{{ ('x' * 1000000) | replace('x', 'x' * 1000000) }}",
         "{{ [1] | slice(1000000000) | list }}",
         "{{ lipsum(100000000) }}",
+        "{{ ('%999999d' * 100000) % ((1,) * 100000) }}",
+        "{{ ('{0:999999}' * 100000).format(1) }}",
+        "{{ ('{0}' * 100000).format('x' * 999999) }}",
+        "{{ (['x' * 999999] * 100000) | join }}",
+        "{{ ('x' * 999999).join(['a'] * 100000) }}",
+        "{{ (['x' * 999999] * 100000) | tojson | length }}",
+        "{{ ('a\\n' * 500000) | indent(999999) }}",
+        "{{ ('\\t' * 999999).expandtabs(999999) }}",
+        "{{ ([[1]] * 900000) | sum(start=[]) | length }}",
+        "{{ ('f' * 999999) | int(0, 16) // 3 }}",
+        "{% set ns = namespace(x=1) %}{% for a in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x=1) %}{% for a in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ ns.x | tojson }}",
+        "{% set ns = namespace(x=1) %}{% for a in range(60) %}{% set ns.x = dict(a=ns.x, b=ns.x) %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x={}) %}{% for a in range(60) %}{% set ns.x = {1: ns.x.items(), 2: ns.x.items()} %}{% endfor %}",
+        "{% set ns = namespace() %}{% for a in range(60) %}{% set ns.x = namespace(a=ns.x, b=ns.x) %}{% endfor %}{{ ns.x }}",
+        "{% set ns = namespace(x='xx') %}{% for a in range(60) %}{% set ns.x %}{{ ns.x }}{{ ns.x }}{% endset %}{% endfor %}",
+        f"{{% set x %}}{{% for a in {LONG} %}}{{% for b in {LONG} %}}{'x' * 9999}{{% endfor %}}{{% endfor %}}{{% endset %}}",
     ],
 )
 def test_a_template_without_an_end_is_stopped_soon(source):
@@ -94,6 +111,17 @@ def test_a_long_conversation_renders_however_a_template_puts_it_together(before,
     expected = "".join(f"[{turn.role}]{turn.content}" for turn in turns)
     source = f"{before}{{% for m in messages %}}{each}{{% endfor %}}{after}"
     assert ChatTemplate(source).render(turns) == expected
+
+
+def test_long_texts_are_handed_on_as_arguments():
+    long = "x" * 200_000
+    source = (
+        "{% macro f(a, b) %}{{ a ~ b }}{% endmacro %}{% set n = namespace(a=messages[0].content, b=messages[1].content) %}"
+        "{{ f(n.a, n.b) }}{{ n.a | default(n.b) }}{{ '%s: %s' % (n.a, n.b) }}{{ messages | tojson(indent=2) | length }}"
+        "{{ {'a': [n.a, (1, none)]} }}{{ messages | map(attribute='role') | join(', ') }}"
+    )
+    turns = [Message("user", long), Message("assistant", long)]
+    assert len(ChatTemplate(source).render(turns)) > 5 * len(long)
 
 
 def test_loops_know_where_they_are():
