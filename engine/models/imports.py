@@ -219,7 +219,7 @@ def _drop_code_references(folder: Path, reporter: Reporter) -> None:
         if config.pop("auto_map", None) is None:
             continue
         with storage_errors(path):
-            path.unlink()  # it may be a link to the folderal
+            path.unlink()  # it may be a link to the original
             # Escaped to ASCII: JSON can hold lone surrogates, UTF-8 cannot.
             path.write_text(json.dumps(config, indent=2) + "\n", encoding="ascii")
         reporter.log(f"{name}: the reference to the author's own code was taken out; transformers knows this model")
