@@ -290,7 +290,11 @@ class Desk:
         if not self._deleted:
             return None
         back = self._deleted.pop()
-        await asyncio.to_thread(self._conversations.restore, back.id)
+        try:
+            await asyncio.to_thread(self._conversations.restore, back.id)
+        except BaseException:  # the next F4 tries again
+            self._deleted.append(back)
+            raise
         await self.open(back.id)
         await self.fill_list()
         return back

@@ -63,6 +63,11 @@ async def test_a_deleted_conversation_comes_back(model_home):
         await pilot.press("f3")
         await until(pilot, lambda: made.id not in listed(screen))
         assert "F4 brings it back" in toasts(pilot)
+        refusal = "CREATE TRIGGER refuse BEFORE UPDATE ON conversations BEGIN SELECT RAISE(ABORT, 'not now'); END"
+        screen.services.database.query(refusal)
+        await pilot.press("f4")
+        await until(pilot, lambda: "not now" in toasts(pilot))
+        screen.services.database.query("DROP TRIGGER refuse")
         await pilot.press("f4")
         await until(pilot, lambda: made.id in listed(screen))
         assert screen.desk.conversation.id == made.id
