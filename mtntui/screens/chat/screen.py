@@ -16,15 +16,16 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from engine.errors import EngineError
-from mtntui.keymap import command
 from mtntui.screens.chat.desk import Desk
+from mtntui.screens.chat.draft_saving import DraftSaving
+from mtntui.screens.chat.filing import Filing
 from mtntui.screens.chat.first_model import FirstModel
+from mtntui.screens.chat.keys import KEYS
 from mtntui.screens.chat.opinions import Opinions
 from mtntui.screens.chat.replying import Replying
 from mtntui.screens.chat.sending import Sending
 from mtntui.screens.chat.store_watch import StoreWatch
 from mtntui.services import Services
-from mtntui.terminal_text import one_line
 from mtntui.widgets.conversation_list import ConversationList, Titles
 from mtntui.widgets.key_hints import KeyHints
 from mtntui.widgets.prompt import Prompt
@@ -33,15 +34,12 @@ from mtntui.widgets.too_small import SMALLEST, TooSmall
 from mtntui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
-    from textual.timer import Timer
-
     from mtntui.app import MtntuiApp
 
 _WIDE = 100
 """Columns from which the list of conversations stands beside the transcript; below, it opens over it."""
 
 _POLL_SECONDS = 1.0
-_DRAFT_SECONDS = 1.0
 _FIRST_PAINT_SECONDS = 0.01
 
 
@@ -77,42 +75,7 @@ class ChatScreen(Screen[None]):
         &.-tiny TooSmall, &.-short TooSmall { display: block; }
     }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        command("chat.stop", "escape", "stop", "Stop", "Stop the reply; what there is of it is kept.", show=True),
-        command("chat.stop_fetch", "escape", "stop_fetch", "Stop fetching", "Stop fetching a first model.", show=True),
-        command(
-            "chat.back", "escape", "back", "Back", "Go back to the prompt, and close the list over the transcript.", show=True
-        ),
-        command("chat.new", "ctrl+n", "new", "New", "Begin a new conversation.", show=True, priority=True),
-        command("chat.list", "ctrl+l", "toggle_list", "List", "Show or hide the conversations.", show=True, priority=True),
-        command("chat.search", "ctrl+f", "search", "Search", "Search in everything that was said.", show=True, priority=True),
-        command(
-            "chat.model",
-            "ctrl+o",
-            "pick_model",
-            "Model",
-            "Choose the model that answers, or fetch one.",
-            show=True,
-            priority=True,
-        ),
-        command(
-            "chat.previous",
-            "ctrl+up",
-            "select(-1)",
-            "Message above",
-            "Go to the message above, to rate or copy it.",
-            priority=True,
-        ),
-        command("chat.next", "ctrl+down", "select(1)", "Message below", "Go to the message below.", priority=True),
-        command("chat.rename", "f2", "rename", "Rename", "Give the conversation another title."),
-        command("chat.delete", "f3", "delete", "Delete", "Delete the conversation; this can be undone."),
-        command("chat.undo_delete", "f4", "undo_delete", "Undo delete", "Bring back the conversation deleted last."),
-        command("chat.retry", "f5", "retry", "Ask again", "Ask for another reply to your last message."),
-        command("chat.good", "f6", "rate('good')", "Good", "Mark the selected reply, or the last one, as good.", priority=True),
-        command("chat.bad", "f7", "rate('bad')", "Bad", "Mark it as bad.", priority=True),
-        command("chat.correct", "f8", "correct", "Correct", "Write what it should have been.", priority=True),
-        command("chat.copy", "f9", "copy_reply", "Copy", "Copy the selected message, or the last reply.", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
     COMMAND_SOURCES: ClassVar[list[tuple[str, type[DOMNode]]]]
 
     def __init__(self, services: Services, first: str | None = None) -> None:
@@ -126,11 +89,11 @@ class ChatScreen(Screen[None]):
         self.list = ConversationList()
         self.replying = Replying(services, self.transcript, self.prompt, self.status, self.refresh_bindings)
         self.desk = Desk(self)
+        self.draft_saving = DraftSaving(self)
+        self.filing = Filing(self)
         self.opinions = Opinions(self)
         self.first_model = FirstModel(self)
         self._watch = StoreWatch(services.database)
-        self._saving: Timer | None = None
-        self._drafts_refused = False
         self._asking = False
         self.arrived = False
         self._new_early = False
@@ -236,26 +199,7 @@ class ChatScreen(Screen[None]):
 
     @on(Prompt.Changed, "#prompt")
     def _written(self) -> None:
-        """Keep what is written as a draft, at most once a second."""
-        self.desk.keep_draft()
-        if self._saving is None:
-            self._saving = self.set_timer(_DRAFT_SECONDS, self.save_drafts)
-
-    def save_drafts(self) -> None:
-        """Write the drafts to disk, beside whatever goes on; a disk that takes none is told once."""
-        if self._saving is not None:
-            self._saving.stop()
-            self._saving = None
-        self.run_worker(self._save_drafts(), group="drafts")
-
-    async def _save_drafts(self) -> None:
-        try:
-            await self.desk.drafts.save()
-            self._drafts_refused = False
-        except EngineError as error:
-            if not self._drafts_refused:
-                self._drafts_refused = True
-                self.app.say_error(error)
+        self.draft_saving.written()
 
     async def settle(self) -> None:
         """Before the program ends: wait until all that was sent is stored. The app waits for this only so long."""
@@ -263,8 +207,7 @@ class ChatScreen(Screen[None]):
 
     async def keep_unsent(self) -> None:
         """Before the program ends: put what was not sent on disk."""
-        self.desk.keep_draft()
-        await self._save_drafts()
+        await self.draft_saving.finish()
 
     def stop_reply(self) -> bool:
         """Begin to stop the reply in progress; False when there is none. A host that does not answer keeps no key waiting."""
@@ -387,35 +330,16 @@ class ChatScreen(Screen[None]):
     def action_rename(self, from_list: bool = False) -> None:
         """Ask for a title."""
         if (identifier := self._chosen(from_list)) is not None:
-            self.ask(partial(self._rename, identifier))
-
-    async def _rename(self, identifier: str) -> None:
-        from mtntui.screens.rename import RenameScreen
-
-        title = self.services.conversations.get(identifier).title
-        new = await self.app.push_screen_wait(RenameScreen(title))
-        if new is not None:
-            await self.desk.rename(identifier, new)
+            self.ask(partial(self.filing.rename, identifier))
 
     def action_delete(self, from_list: bool = False) -> None:
         """Hide a conversation, and say how to get it back."""
         if (identifier := self._chosen(from_list)) is not None:
-            self.guard(self._delete(identifier), "open", exclusive=False)
-
-    async def _delete(self, identifier: str) -> None:
-        gone = await self.desk.delete(identifier)
-        self.app.say(f"Deleted “{one_line(gone.title, 40)}”. F4 brings it back.", timeout=5)
+            self.guard(self.filing.delete(identifier), "open", exclusive=False)
 
     def action_undo_delete(self) -> None:
         """Bring the last deleted conversation back."""
-        self.guard(self._undo_delete(), "open", exclusive=False)
-
-    async def _undo_delete(self) -> None:
-        back = await self.desk.undo_delete()
-        if back is None:
-            self.app.say("Nothing was deleted in this session.", severity="warning", timeout=3)
-        else:
-            self.app.say(f"Brought back “{one_line(back.title, 40)}”.", timeout=3)
+        self.guard(self.filing.undo_delete(), "open", exclusive=False)
 
     # Models
 

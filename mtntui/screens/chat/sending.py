@@ -105,7 +105,7 @@ class Sending:
         finally:
             screen.desk.drafts.release(written_for, text)
         screen.desk.moved_on(identifier, exchange.reply.id)
-        screen.save_drafts()
+        screen.draft_saving.save()
         try:
             await screen.replying.ask(exchange, claim)
         finally:
