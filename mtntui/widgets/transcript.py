@@ -10,6 +10,7 @@ from textual import on
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.events import Click
+from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
@@ -18,7 +19,6 @@ from engine.store.conversations import StoredMessage
 from mtntui.keymap import command
 from mtntui.widgets.found_text import find_on, row_of
 from mtntui.widgets.message_window import PAGE, MessageWindow
-from mtntui.widgets.one_layout import OneLayout
 from mtntui.widgets.page_view import PageView
 from mtntui.widgets.turn import Turn
 
@@ -26,7 +26,7 @@ Load = Callable[[int | None, int], Awaitable[list[StoredMessage]]]
 """Fetch at most so many messages of the branch that come before a message, or the last ones."""
 
 
-class Transcript(OneLayout, VerticalScroll, inherit_bindings=False):
+class Transcript(VerticalScroll, inherit_bindings=False):
     """Shows messages, follows the last one, pages in what comes before while the reader scrolls up."""
 
     DEFAULT_CSS = """
@@ -172,6 +172,12 @@ class Transcript(OneLayout, VerticalScroll, inherit_bindings=False):
                 live.release()
             else:
                 live.hold()
+
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        # As in `OneLayout`, while a reply grows at the end: then the scrollbar is there already, and the end stays in sight.
+        grows = self.is_anchored and self.follows and self.show_vertical_scrollbar
+        same = size == self.size and container_size == self.container_size
+        return super()._size_updated(size, virtual_size, container_size, layout and not (grows and same))
 
     # Paging
 
