@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from mtntui.cli.options import add_json_option
+from mtntui.cli.options import add_json_option, add_paging
 from mtntui.cli.output import local_time, note, print_json, print_table, print_text
 from mtntui.terminal_text import one_line, write_out
 
@@ -37,7 +37,7 @@ def _register_list(parts: Any) -> None:
         epilog=f"--json writes a list of objects with {_FIELDS}.",
     )
     parser.add_argument("--query", default="", metavar="WORDS", help="only those whose title or messages hold all these words")
-    _add_paging(parser)
+    add_paging(parser)
     parser.add_argument("--archived", action="store_true", help="the archived ones instead")
     add_json_option(parser, "the conversations")
     parser.set_defaults(run=_list)
@@ -68,20 +68,9 @@ def _register_search(parts: Any) -> None:
         f"--json writes a list of objects with {_FIELDS}, snippet,\nand found: [start, end] of each word found in the snippet.",
     )
     parser.add_argument("words", nargs="+", metavar="WORDS", help="what to look for")
-    _add_paging(parser)
+    add_paging(parser)
     add_json_option(parser, "what was found")
     parser.set_defaults(run=_search)
-
-
-def _add_paging(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--limit", type=_natural, default=20, metavar="N", help="at most this many (default: 20)")
-    parser.add_argument("--offset", type=_natural, default=0, metavar="N", help="leave out the first N")
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 on")
-    return int(text)
 
 
 def _browse(context: Context, query: str, arguments: argparse.Namespace, *, archived: bool = False) -> list[Conversation]:

@@ -40,11 +40,13 @@ def _register_pull(parts: Any) -> None:
         help="fetch a model and make it ready to chat",
         description="Fetch a model and build the graph to chat with. A broken download is gone on with.",
         epilog="examples:\n  mtntui models pull smollm2-135m\n  mtntui models pull Qwen/Qwen2.5-0.5B-Instruct\n"
-        f"  mtntui models pull ORG/NAME:FILE.gguf\n\n{_LINES}",
+        f"  mtntui models pull ORG/NAME:FILE.gguf\n  mtntui models pull ORG/NAME --detach    as a job in the background\n\n"
+        f"{_LINES}\nwith --detach, --json writes one object with id and state, like `mtntui jobs show`.",
     )
     parser.add_argument("model", metavar="NAME", help="smollm2-135m, ORG/NAME on the Hugging Face Hub, or ORG/NAME:FILE of it")
     parser.add_argument("--name", help="what to call it here")
     parser.add_argument("--revision", default="main", help="branch, tag or commit on the Hub (default: main)")
+    parser.add_argument("--detach", action="store_true", help="fetch it as a job in the background: write the job's id and end")
     add_json_option(parser, "progress and result")
     parser.set_defaults(run=_pull)
 
@@ -116,6 +118,12 @@ def _register_remove(parts: Any) -> None:
 
 
 def _pull(arguments: argparse.Namespace, context: Context) -> int:
+    if arguments.detach:
+        from mtntui.cli.job_follow import queue_of, submitted
+
+        config = {"model": arguments.model, "name": arguments.name or "", "revision": arguments.revision}
+        return submitted(context, queue_of(context).submit("pull", config), detach=True)
+
     def work(reporter: Reporter) -> ModelRecord:
         from engine.models.pull import pull
 

@@ -68,13 +68,13 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> Parser:
     """The whole grammar. Importing a group's file must stay cheap: `mtntui --help` imports them all."""
-    from mtntui.cli import ask, doctor, host, logs, models, screen
+    from mtntui.cli import ask, doctor, export, host, jobs, logs, models, screen
 
     parser = Parser(prog="mtntui", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     screen.register(parser, commands)
-    for group in (ask, models, logs, host, doctor):
+    for group in (ask, models, export, jobs, logs, host, doctor):
         group.register(commands)
     return parser
 
