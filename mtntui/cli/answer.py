@@ -30,6 +30,7 @@ EXIT_CUT = 3
 EXIT_STOPPED = 130
 
 _PATIENCE = 1.0  # seconds; stopping takes a few hundredths
+_LEAVING = 3.0  # seconds to see a reply stopped that nobody reads; it was asked for at once
 
 _STATUS = {"eos": "complete", "stop": "complete", "length": "cut", "context": "cut", "cancelled": "stopped"}
 _EXIT = {"complete": 0, "cut": EXIT_CUT, "stopped": EXIT_STOPPED}
@@ -90,7 +91,8 @@ class Answer:
             pass
         except BrokenPipeError:  # nobody reads any more, as after `| head`
             if stop is not None:
-                await stop()
+                self._stopping = self._stopping or asyncio.ensure_future(stop())
+                await asyncio.wait({self._stopping}, timeout=_LEAVING)
             raise
         finally:
             if self._stopping is not None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from mtntui.cli.job_follow import EVENTS_TEXT, EXIT_TEXT, queue_of, submitted
-from mtntui.cli.job_text import JOB_FIELDS
-from mtntui.cli.jobs import add_detach
+from mtntui.cli.job_help import EVENTS_TEXT, EXIT_TEXT, JOB_FIELDS, add_detach
 from mtntui.cli.options import add_json_option
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ def register(commands: Any) -> None:
 
 def _export(arguments: argparse.Namespace, context: Context) -> int:
     from engine.store.models import Models
+    from mtntui.cli.job_follow import queue_of, submitted
 
     model = Models(context.database).get(arguments.model).name  # said now rather than by a job that failed
     job = queue_of(context).submit("export", {"model": model, "precision": arguments.precision})

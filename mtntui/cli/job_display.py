@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.store.models import Models
 from mtntui.cli.job_follow import how_to_watch
-from mtntui.cli.job_text import Pace, all_fields, amount_of, clock, numbers, short
+from mtntui.cli.job_text import all_fields, numbers, short
 from mtntui.cli.output import note, print_text
 from mtntui.terminal_text import one_line
+from mtntui.widgets.job_words import Pace, amount, duration, share, speed
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -127,7 +128,7 @@ class _TextDisplay:
 
     def ended(self, job: JobRecord) -> None:
         """Say how it ended, what it made, and what comes next."""
-        print_text(f"{job.state} after {clock(job.seconds)}" if job.attempts else job.state)
+        print_text(f"{job.state} after {duration(job.seconds)}" if job.attempts else job.state)
         if job.error:
             note("\n".join(one_line(text) for text in (job.error, job.hint) if text))
         for artefact in self._queue.jobs.artefacts(job.id):
@@ -135,6 +136,13 @@ class _TextDisplay:
         for child in self._queue.jobs.children(job.id):
             if not child.finished:
                 print_text(f"next: {one_line(child.title)} (mtntui jobs watch {short(child.id)})")
+
+    def _speed(self, job: JobRecord) -> str:
+        rate = self._pace.rate if job.state == "running" and job.unit else None
+        return speed(rate, job.unit) if rate else ""
+
+    def _left(self, job: JobRecord) -> float | None:
+        return self._pace.left(job) if job.state == "running" else None
 
     def _made(self, artefact: Artefact) -> str:
         """What was made, and for a model that chats how to talk to it."""
@@ -163,8 +171,8 @@ class LineDisplay(_TextDisplay):
         if job.finished or (what == self._said and (job.state != "running" or time.monotonic() - self._said_at < _BETWEEN_LINES)):
             return
         self._said, self._said_at = what, time.monotonic()
-        left = self._pace.left(job)
-        parts = [amount_of(job), self._pace.rate_text(job.unit), f"{clock(left)} left" if left is not None else ""]
+        left = self._left(job)
+        parts = [amount(job), self._speed(job), f"{duration(left)} left" if left is not None else ""]
         print_text("   ".join(filter(None, [what, *parts, numbers(news.latest)])))
 
 
@@ -185,9 +193,9 @@ class BarDisplay(_TextDisplay):
     def draw(self, news: News) -> None:
         """Move the bar."""
         job = news.job
-        left = self._pace.left(job)
-        times = f"{clock(job.seconds)} elapsed" + (f", {clock(left)} left" if left is not None else "")
-        cells = [amount_of(job), self._pace.rate_text(job.unit), times if job.attempts else ""]
+        left = self._left(job)
+        times = f"{duration(job.seconds)} elapsed" + (f", {duration(left)} left" if left is not None else "")
+        cells = [amount(job), self._speed(job), times if job.attempts else ""]
         drawn = (_what(news), cells, numbers(news.latest), _steps(job))
         if drawn != self._drawn:
             self._drawn = drawn
@@ -204,16 +212,17 @@ def _what(news: News) -> str:
     return one_line(job.phase, 40) or "starting"
 
 
-def _steps(job: JobRecord) -> float | None:
+def _steps(job: JobRecord) -> int | None:
     """The part that is done, in hundredths; None when nobody knows."""
-    return min(100.0, max(0.0, round(100 * job.done / job.total))) if job.total and job.state != "queued" else None
+    done = share(job)
+    return round(100 * done) if done is not None and job.state != "queued" else None
 
 
 def _line(line: LogLine) -> str:
     return one_line(line.line)
 
 
-def _bar(console: Console, what: str, cells: list[str], figures: str, done: float | None) -> RenderableType:
+def _bar(console: Console, what: str, cells: list[str], figures: str, done: int | None) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table

@@ -25,23 +25,6 @@ _CANCELLED = 130
 _STATUS = {"succeeded": 0, "failed": 1, "interrupted": 1, "cancelled": _CANCELLED}
 _BETWEEN_LOOKS = 0.2
 
-EXIT_TEXT = """\
-exit status:
-  0    the job succeeded
-  1    it failed or was interrupted, or it cannot be followed
-  3    Ctrl+C: you follow it no longer; the job goes on
-  130  the job was cancelled"""
-
-EVENTS_TEXT = """\
---json writes one object per line; each has event:
-  state     id, state, attempts, waits_for (the id of the job that this one follows, or null)
-  progress  phase, done, total, unit, seconds (of work), rate (per second), eta_seconds; the last three may be null
-  log       id, time, line                  every line, those from before first
-  metric    name, step, value, seconds      every point, those from before first
-  artefact  kind, name, path
-  end       job: the object that `jobs show --json` writes
-  detached  id, state                       in place of end, after Ctrl+C"""
-
 
 def queue_of(context: Context) -> JobQueue:
     """The workspace's queue."""

@@ -6,9 +6,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mtntui.cli.job_follow import how_to_watch, queue_of
-from mtntui.cli.job_text import all_fields, amount_of, clock, job_fields, number, progress_of, remaining, short
+from mtntui.cli.job_text import all_fields, job_fields, metric, progress_of, remaining, short
 from mtntui.cli.output import local_time, note, print_json, print_table, print_text
 from mtntui.terminal_text import one_line
+from mtntui.widgets.job_words import amount, duration
 
 if TYPE_CHECKING:
     from engine.jobs.queue import JobQueue
@@ -43,8 +44,8 @@ def _row(job: JobRecord) -> list[str]:
         job.title,
         job.state,
         progress_of(job),
-        clock(job.seconds) if job.attempts else "",
-        clock(remaining(job)),
+        duration(job.seconds) if job.attempts else "",
+        duration(left) if (left := remaining(job)) is not None else "",
         local_time(job.created_at),
     ]
 
@@ -67,7 +68,7 @@ def show_job(arguments: argparse.Namespace, context: Context) -> int:
 def _described(queue: JobQueue, job: JobRecord) -> list[tuple[str, str]]:
     """What is told about a job, by its label; what is empty is not told."""
     parent = queue.jobs.find(job.parent) if job.parent else None
-    left = clock(remaining(job))
+    left = remaining(job)
     lines = [
         ("id", job.id),
         ("kind", job.kind),
@@ -75,8 +76,11 @@ def _described(queue: JobQueue, job: JobRecord) -> list[tuple[str, str]]:
         ("error", job.error),
         ("what to do", job.hint),
         ("phase", job.phase if job.state != "succeeded" else ""),
-        ("progress", ", ".join(filter(None, [progress_of(job), amount_of(job), left and f"{left} left"]))),
-        ("worked", clock(job.seconds) if job.attempts else ""),
+        (
+            "progress",
+            ", ".join(filter(None, [progress_of(job), amount(job), f"{duration(left)} left" if left is not None else ""])),
+        ),
+        ("worked", duration(job.seconds) if job.attempts else ""),
         ("attempts", str(job.attempts) if job.attempts > 1 else ""),
         ("process", str(job.process or "")),
         ("when cut off", "is resumed" if job.policy == "resume" else "waits for you"),
@@ -91,7 +95,7 @@ def _described(queue: JobQueue, job: JobRecord) -> list[tuple[str, str]]:
     lines += [("configuration", f"{name} = {value!r}") for name, value in job.config.items()]
     lines += [("result", f"{name} = {value!r}") for name, value in job.result.items()]
     for name, point in sorted(queue.jobs.latest(job.id).items()):
-        lines.append(("latest", f"{name} {number(name, point.value)}, step {point.step:,}"))
+        lines.append(("latest", f"{name} {metric(name, point.value)}, step {point.step:,}"))
     return [*lines, ("folder", str(queue.folder(job.id)))]
 
 

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mtntui.cli.job_follow import EVENTS_TEXT, EXIT_TEXT, queue_of
-from mtntui.cli.job_text import JOB_FIELDS, SHOW_FIELDS, STATES
+from mtntui.cli.job_help import EVENTS_TEXT, EXIT_TEXT, JOB_FIELDS, SHOW_FIELDS, STATES, add_detach
 from mtntui.cli.options import add_json_option, add_paging, natural
 
 if TYPE_CHECKING:
@@ -189,11 +188,6 @@ def _add_set(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_detach(parser: argparse.ArgumentParser) -> None:
-    """The `--detach` option of commands that put a job into the queue."""
-    parser.add_argument("--detach", action="store_true", help="do not follow the job: write its id and end")
-
-
 def _list(arguments: argparse.Namespace, context: Context) -> int:
     from mtntui.cli.job_records import list_jobs
 
@@ -225,12 +219,13 @@ def _remove(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def _watch(arguments: argparse.Namespace, context: Context) -> int:
-    from mtntui.cli.job_follow import follow
+    from mtntui.cli.job_follow import follow, queue_of
 
     return follow(context, queue_of(context).jobs.resolve(arguments.job).id)
 
 
 def _logs(arguments: argparse.Namespace, context: Context) -> int:
+    from mtntui.cli.job_follow import queue_of
     from mtntui.cli.job_logs import show_lines, show_output
 
     queue = queue_of(context)

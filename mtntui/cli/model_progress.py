@@ -130,7 +130,7 @@ class LineReporter:
         if progress.phase == self._phase and (now - self._last < _BETWEEN_LINES or not progress.total):
             return
         self._phase, self._last = progress.phase, now
-        note(one_line(f"{progress.phase} {amount(progress)}"))
+        note(one_line(f"{progress.phase} {_amount(progress)}"))
 
     def log(self, line: str) -> None:
         """Write a log line."""
@@ -157,7 +157,7 @@ class BarReporter:
                 self._bars.remove_task(self._task)
             self._phase = progress.phase
             self._task = self._bars.add_task(one_line(progress.phase, 40), total=progress.total, amount="")
-        self._bars.update(self._task, completed=progress.done, total=progress.total, amount=amount(progress))
+        self._bars.update(self._task, completed=progress.done, total=progress.total, amount=_amount(progress))
 
     def log(self, line: str) -> None:
         """Write a log line above the bar."""
@@ -184,7 +184,7 @@ def _bars() -> Bars:
     )
 
 
-def amount(progress: Progress) -> str:
+def _amount(progress: Progress) -> str:
     """How far a step is, in its own unit; "" where nothing is counted."""
     if not progress.unit:
         return ""
