@@ -224,6 +224,22 @@ def test_a_host_that_dies_while_it_is_asked_to_stop_is_said_without_a_traceback(
     assert last_messages(home)[-1]["status"] == "interrupted"
 
 
+def test_a_reader_who_left_is_not_waited_for_while_the_host_cannot_save(home: Path) -> None:
+    command = [*PROGRAM, "ask", "Go on and on", "--temperature", "2", "--max-new-tokens", "30000"]
+    with subprocess.Popen(command, env=program_environment(home), cwd=home, stdout=subprocess.PIPE) as program:
+        assert program.stdout is not None and program.stdout.read(2000)
+        holder = Database(home / "mtntui.db")
+        with holder.transaction():
+            program.stdout.close()
+            assert program.wait(15) != 0
+        holder.close()
+    deadline = time.monotonic() + 20
+    while last_messages(home)[-1]["status"] == "streaming":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert last_messages(home)[-1]["status"] == "stopped"
+
+
 def test_no_control_sequence_of_a_reply_reaches_a_terminal(home: Path) -> None:
     # A random model at a high temperature says every byte there is.
     command = [*PROGRAM, "ask", "Noise", "--temperature", "5", "--top-p", "1", "--max-new-tokens", "6000"]
