@@ -10,7 +10,6 @@ from cli_program import PROGRAM, ROOT, add_tiny_model, program_environment
 from pty_program import PtyProgram
 from textual.events import Paste
 
-from engine.errors import StorageError
 from engine.store.conversations import Conversations
 from engine.store.database import Database
 from mtntui.drafts import DraftFiles
@@ -122,11 +121,8 @@ async def test_a_message_whose_storing_fails_is_a_draft_after_a_quit(model_home)
     async with chat_app(settings_for(model_home)) as (pilot, screen):
         conversation = add_conversation(screen.services.database, "One", "1")
         await screen.desk.open(conversation.id)
-
-        def full(*_: object, **__: object) -> None:
-            raise StorageError("The disk is full.", "Free some space.")
-
-        screen.services.chat.send = full
+        refusal = "CREATE TRIGGER refuse BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'not now'); END"
+        screen.services.database.query(refusal)
         burst(pilot, *"hi", "enter", "ctrl+q")
         await until(pilot, lambda: pilot.app.return_value == 0)
         assert said(screen) == [["One"]]
