@@ -17,12 +17,13 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from engine.errors import EngineError
 from engine.settings import source_of
 from engine.store.database import Database
 from mtntui.keymap import Command, command, commands, complaints, key_name
+from mtntui.screens.chat.store_watch import StoreWatch
 from mtntui.services import Services
 from mtntui.terminal_text import one_line, visible
 from mtntui.widgets.control_filter import ControlFilter
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 QUIT_SECONDS = 2.0
 """A second Ctrl+C within this time quits."""
 
+WATCH_SECONDS = 1.0
+"""How often it is looked whether jobs ended."""
+
 SETTLE_SECONDS = 2.0
 """A quit waits at most so long for the store, and once more for the drafts."""
 
@@ -45,7 +49,13 @@ def _chat_room(app: MtntuiApp) -> Screen[Any]:
     return ChatScreen(app.services, app.conversation)
 
 
-ROOMS: dict[str, Callable[[MtntuiApp], Screen[Any]]] = {"chat": _chat_room}
+def _jobs_room(app: MtntuiApp) -> Screen[Any]:
+    from mtntui.screens.jobs.screen import JobsScreen
+
+    return JobsScreen(app.services)
+
+
+ROOMS: dict[str, Callable[[MtntuiApp], Screen[Any]]] = {"chat": _chat_room, "jobs": _jobs_room}
 """The rooms by the name of their mode. A room's module is imported when it is first entered."""
 
 
@@ -79,6 +89,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
         command(
             "app.palette", "ctrl+p", "command_palette", "Commands", "Find any command by its name.", show=True, priority=True
         ),
+        command("app.jobs", "ctrl+t", "room('jobs')", "Jobs", "Go to the jobs, and from there back to the chat.", priority=True),
         command("app.help", "f1", "help", "Help", "Show all keys.", show=True, priority=True),
     ]
 
@@ -97,6 +108,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
         """Take over the user's looks and keys, and say what of them cannot be."""
         if found := [*self._apply_theme(), *self._apply_keys()]:
             self.say("\n".join(found), severity="warning", timeout=10)
+        self.set_timer(WATCH_SECONDS, self._watch_jobs)
 
     def _apply_theme(self) -> Iterator[str]:
         theme = self.services.settings.screen.theme
@@ -175,20 +187,44 @@ class MtntuiApp(App[int], inherit_bindings=False):
             why = "did not answer" if outcome == "no answer" else "did not take the text"
             self.say(f"tmux {why}. {sent}", severity="warning", timeout=4)
 
+    @work(group="jobs")
+    async def _watch_jobs(self) -> None:
+        """Say when jobs end, in any room."""
+        from mtntui.job_watch import JobWatch, sentence
+
+        try:
+            changes = StoreWatch(self.services.database)
+            watch = await asyncio.to_thread(JobWatch, self.services.jobs)
+            while True:
+                await asyncio.sleep(WATCH_SECONDS)
+                if changes.changed():
+                    ended = await asyncio.to_thread(watch.ended)
+                    if told := sentence(ended):
+                        failed = any(job.state in ("failed", "interrupted") for job in ended)
+                        self.say(told, severity="warning" if failed else "information", timeout=8)
+        except EngineError as error:  # The room in front says that too; what ends from now on is in the list.
+            self.say_error(error)
+
     # Commands
 
     @staticmethod
     def command_sources() -> Iterator[tuple[str, type[DOMNode]]]:
         """The classes that have keys, with their headings."""
         from mtntui.screens.chat.screen import ChatScreen
+        from mtntui.screens.confirm import Confirm
         from mtntui.screens.correction import CorrectionScreen
         from mtntui.screens.dialog import Dialog
         from mtntui.screens.help import HelpScreen
+        from mtntui.screens.jobs.form import JobForm
+        from mtntui.screens.jobs.screen import JobsScreen
         from mtntui.screens.model_picker import ModelPicker
+        from mtntui.widgets.choice import Choice
 
         yield from ChatScreen.COMMAND_SOURCES
+        yield from JobsScreen.COMMAND_SOURCES
         yield ("Everywhere", MtntuiApp)
-        yield from (("Dialogs", dialog) for dialog in (Dialog, ModelPicker, CorrectionScreen, HelpScreen))
+        dialogs = (Dialog, ModelPicker, CorrectionScreen, JobForm, Choice, Confirm, HelpScreen)
+        yield from (("Dialogs", dialog) for dialog in dialogs)
 
     def all_commands(self) -> list[Command]:
         """Everything a key can do, with the user's keys."""
@@ -256,6 +292,11 @@ class MtntuiApp(App[int], inherit_bindings=False):
         chosen = getattr(self.focused, "selected_text", "")
         return chosen or self.screen.get_selected_text() or None
 
+    async def action_room(self, room: str) -> None:
+        """Go to a room; from that room, back to the chat. A dialog is answered first."""
+        if not isinstance(self.screen, ModalScreen):
+            await self.switch_mode(self.DEFAULT_MODE if self.current_mode == room else room)
+
     def action_help(self) -> None:
         """Show all keys."""
         from mtntui.screens.help import HelpScreen
@@ -271,7 +312,7 @@ class MtntuiApp(App[int], inherit_bindings=False):
     async def _leave(self) -> None:
         """End the program when what was sent is stored and what was not is kept; a room that takes too long is not waited for."""
         for wait in ("settle", "keep_unsent"):
-            for room in self.screen_stack:
+            for room in [screen for stack in self._screen_stacks.values() for screen in stack]:
                 if (ready := getattr(room, wait, None)) is not None:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(ready(), SETTLE_SECONDS)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from engine.store.conversations import Conversations
 from engine.store.database import Database
+from engine.store.jobs import Jobs
 from engine.store.models import ModelRecord, Models
 from mtntui.drafts import DraftFiles
 
 if TYPE_CHECKING:
     from engine.chat.session import Chat
     from engine.inference.client import HostClient
+    from engine.jobs.queue import JobQueue
     from engine.settings import Settings
     from mtntui.model_pull import ModelPull
 
@@ -39,6 +41,18 @@ class Services:
     def models(self) -> Models:
         """The models on record."""
         return Models(self.database)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """The jobs on record."""
+        return Jobs(self.database)
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        """The way to have jobs run; imported when it is first needed."""
+        from engine.jobs.queue import JobQueue
+
+        return JobQueue(self.settings, self.database)
 
     @cached_property
     def client(self) -> HostClient:

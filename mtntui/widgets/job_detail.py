@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
 from textual import on
@@ -98,9 +99,9 @@ class JobDetail(Vertical):
         self.log_view = LineView("No lines yet.", id="job-log")
         self.output_view = LineView("Nothing was printed yet.", id="job-output")
         self.config_view = LineView("It has no fields.", follows=False, id="job-configuration")
-        self._identifier = ""
         self._head = Content("")
         self._overview = Content("")
+        self._last: tuple[Detail, Pace] | None = None
 
     def compose(self) -> ComposeResult:
         """Head, tabs, one pane for each, and the line to search with."""
@@ -141,13 +142,13 @@ class JobDetail(Vertical):
 
     def show_nothing(self, sentence: str) -> None:
         """There is no job to show."""
-        self._identifier = ""
+        self._last = None
         self.add_class("-empty")
         self._tell_head(Content(sentence))
 
     def turn_to(self, job: JobRecord, pace: Pace) -> None:
         """Show the head of another job at once; the rest comes when it is read."""
-        self._identifier = job.id
+        self._last = None
         self.remove_class("-empty")
         self.plot.clear()
         self.log_view.clear()
@@ -160,18 +161,26 @@ class JobDetail(Vertical):
 
     def show(self, detail: Detail, pace: Pace, other: Mapping[str, Curve] | None, other_title: str) -> None:
         """Show what was read of the job it is turned to."""
+        self._last = (detail, pace)
+        self._tell_words(detail, pace)
+        if self.tab == "curves":
+            self.plot.show(detail.curves, other, other_title)
+        self.log_view.extend(
+            f"{datetime.fromisoformat(line.time).astimezone():%H:%M:%S}  {line.line}" for line in detail.new_lines
+        )
+        if detail.output is not None:
+            self.output_view.replace(detail.output)
+
+    def _tell_words(self, detail: Detail, pace: Pace) -> None:
         job = detail.job
         self._tell_head(head(job, pace, self._width))
         if self.tab == "overview":
             self._tell_overview(overview(job, detail.before, detail.after, detail.artefacts, detail.curves, self._width))
-        elif self.tab == "curves":
-            self.plot.show(detail.curves, other, other_title)
-        self._tell_lines(detail)
 
-    def _tell_lines(self, detail: Detail) -> None:
-        self.log_view.extend(f"{line.time[11:19]}  {line.line}" for line in detail.new_lines)
-        if detail.output is not None:
-            self.output_view.replace(detail.output)
+    def on_resize(self) -> None:
+        """Titles are cut to the width."""
+        if self._last is not None:
+            self._tell_words(*self._last)
 
     @property
     def _width(self) -> int:

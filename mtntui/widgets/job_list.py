@@ -163,11 +163,7 @@ class JobList(ScrollView, can_focus=True, inherit_bindings=False):
         if not 0 <= index < self.total:
             return
         before, self.index = self.index, index
-        top, height = self.scroll_offset.y, self.size.height
-        if index * ROWS < top:
-            self.scroll_to(y=index * ROWS, animate=False)
-        elif (index + 1) * ROWS > top + height:
-            self.scroll_to(y=(index + 1) * ROWS - height, animate=False)
+        self.reveal()
         self._draw(before)
         self._draw(index)
         job = self._rows.get(index)
@@ -177,6 +173,14 @@ class JobList(ScrollView, can_focus=True, inherit_bindings=False):
         elif job.id != self.selected:
             self.selected = job.id
             self.post_message(self.Selected(job.id))
+
+    def reveal(self) -> None:
+        """Bring the selected job into view."""
+        top, height = self.scroll_offset.y, self.size.height
+        if self.index * ROWS < top:
+            self.scroll_to(y=self.index * ROWS, animate=False)
+        elif (self.index + 1) * ROWS > top + height:
+            self.scroll_to(y=(self.index + 1) * ROWS - height, animate=False)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Ask for the rows that come into view."""
@@ -238,7 +242,7 @@ class JobList(ScrollView, can_focus=True, inherit_bindings=False):
         elif job.error:
             return Content.assemble("   ", (one_line(job.error, width - 4), "$foreground-muted"))
         else:
-            said = f"{moment(job.ended_at, now)}  {duration(job.seconds)}"
+            said = f"{moment(job.ended_at, now)}, after {duration(job.seconds)}" if job.started_at else moment(job.ended_at, now)
         return Content.assemble("   ", (one_line(said, width - 4), "$foreground-muted"))
 
 

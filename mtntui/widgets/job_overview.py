@@ -108,8 +108,8 @@ def _lineage(before: JobRecord | None, after: Sequence[JobRecord], width: int) -
     if before is None and not after:
         return
     yield Content("")
-    family = [("After", before)] if before is not None else []
-    for label, relative in [*family, *(("Before", child) for child in after)]:
+    family = [("Follows", before)] if before is not None else []
+    for label, relative in [*family, *(("Then", child) for child in after)]:
         look = LOOKS[relative.state]
         title = one_line(relative.title, max(10, width - _LABEL - 16))
         yield _row(label, Content.assemble((f"{look.mark} ", look.colour), title, (f"  {look.word}", look.colour)))

@@ -204,7 +204,7 @@ class MetricPlot(Widget, can_focus=True, inherit_bindings=False):
         width = self.size.width
         if not self.is_mounted or width <= _AXIS:
             return
-        before, self._strips = self._strips, [strip.adjust_cell_length(width) for strip in self._paint()]
+        before, self._strips = self._strips, [strip.adjust_cell_length(width, self.rich_style) for strip in self._paint()]
         if len(before) != len(self._strips):
             self.refresh()
             return
