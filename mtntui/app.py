@@ -192,18 +192,23 @@ class MtntuiApp(App[int], inherit_bindings=False):
         """Say when jobs end, in any room."""
         from mtntui.job_watch import JobWatch, sentence
 
-        try:
-            changes = StoreWatch(self.services.database)
-            watch = await asyncio.to_thread(JobWatch, self.services.jobs)
-            while True:
-                await asyncio.sleep(WATCH_SECONDS)
-                if changes.changed():
+        watch: JobWatch | None = None
+        trouble = ""
+        while True:
+            try:
+                if watch is None:
+                    changes, watch = StoreWatch(self.services.database), await asyncio.to_thread(JobWatch, self.services.jobs)
+                elif changes.changed():
                     ended = await asyncio.to_thread(watch.ended)
                     if told := sentence(ended):
                         failed = any(job.state in ("failed", "interrupted") for job in ended)
                         self.say(told, severity="warning" if failed else "information", timeout=8)
-        except EngineError as error:  # The room in front says that too; what ends from now on is in the list.
-            self.say_error(error)
+                trouble = ""
+            except EngineError as error:
+                if str(error) != trouble:  # Once, and not every second.
+                    trouble = str(error)
+                    self.say_error(error)
+            await asyncio.sleep(WATCH_SECONDS)
 
     # Commands
 
