@@ -19,8 +19,8 @@ _GPU_SECONDS = 5.0
 class Usage:
     """Measures running jobs.
 
-    It keeps what it finds as metrics: "system/cpu" in percent of one core, "system/memory" and "system/gpu memory" in bytes; their
-    step is the whole second of the job's work.
+    What it finds is kept as metrics: "system/cpu" in percent of one core, "system/memory" and "system/gpu memory" in bytes;
+    their step is the whole second of the job's work.
 
     Args:
         jobs: where to keep it.
