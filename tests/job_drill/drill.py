@@ -18,6 +18,7 @@ class DrillConfig(BaseModel):
     name: str = "drill"
     steps: int = Field(20, ge=0, le=1_000_000)
     pause: float = 0.02
+    rate: float = 0.0  # steps a second; instead of `pause`
     deaf: bool = False  # never asks whether to stop
     children: int = 0  # processes that ignore SIGTERM, in sessions of their own
     prints_mb: int = 0
@@ -38,10 +39,14 @@ def run(config: DrillConfig, reporter):
     for _ in range(config.prints_mb):
         print("x" * (1 << 20))
     checkpoint = reporter.folder / "checkpoint"
-    for step in range(_reached(checkpoint), config.steps):
+    began, first = time.monotonic(), _reached(checkpoint)
+    for step in range(first, config.steps):
         if reporter.should_stop() and not config.deaf:
             raise StoppedError("The drill")
         reporter.metric("loss", step, 1 / (step + 1))
+        if config.rate:
+            time.sleep(max(0.0, began + (step - first) / config.rate - time.monotonic()))
+            continue
         _write(checkpoint, step)  # the step is done again after a resume: what was told of it may have been lost
         time.sleep(config.pause)
     if config.crash:
