@@ -6,6 +6,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,20 +60,34 @@ class Field:
 
 def fields_of(kind: Kind) -> list[Field]:
     """The fields of a kind's configuration, groups taken apart."""
-    schema = kind.load_config().model_json_schema()
-    return list(_fields(schema, schema.get("$defs", {}), ""))
+    model = kind.load_config()
+    schema = model.model_json_schema()
+    return list(_fields(schema, schema.get("$defs", {}), _defaults(model), ""))
 
 
-def _fields(schema: Mapping[str, Any], shared: Mapping[str, Any], prefix: str) -> Iterable[Field]:
+def _fields(schema: Mapping[str, Any], shared: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str) -> Iterable[Field]:
     for name, part in schema.get("properties", {}).items():
         group = _resolved(part, shared)
         if group.get("properties"):
-            yield from _fields(group, shared, f"{prefix}{name}.")
+            yield from _fields(group, shared, defaults.get(name, {}), f"{prefix}{name}.")
         else:
-            yield _field(f"{prefix}{name}", part, shared, name in schema.get("required", []))
+            yield _field(f"{prefix}{name}", part, shared, name not in defaults, defaults.get(name))
 
 
-def _field(name: str, part: Mapping[str, Any], shared: Mapping[str, Any], required: bool) -> Field:
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    """The defaults of a model's fields as JSON has them; the schema lacks those that a function makes."""
+    from pydantic import TypeAdapter
+
+    defaults: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        if not field.is_required():
+            defaults[name] = TypeAdapter(Any).dump_python(field.get_default(call_default_factory=True), mode="json")
+        elif (group := _group(field)) is not None:
+            defaults[name] = _defaults(group)
+    return defaults
+
+
+def _field(name: str, part: Mapping[str, Any], shared: Mapping[str, Any], required: bool, default: Any) -> Field:
     options = [_resolved(option, shared) for option in part.get("anyOf", [part])]
     limits = {key: option[key] for option in options for key in _BOUNDS if key in option}
     choices = [value for option in options for value in option.get("enum", [option["const"]] if "const" in option else [])]
@@ -82,7 +97,7 @@ def _field(name: str, part: Mapping[str, Any], shared: Mapping[str, Any], requir
         part.get("title", name),
         " or ".join(dict.fromkeys("none" if kind == "null" else kind for kind in types)),
         required,
-        part.get("default"),
+        default,
         ", ".join(_BOUNDS[key].format(limit) for key, limit in limits.items()),
         limits,
         choices,
@@ -208,7 +223,7 @@ def completed(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
     except ValidationError as error:
         if any(part["type"] != "missing" for part in error.errors()):
             kind.validate(values)
-    filled = dict(values)
+    filled = deepcopy(dict(values))
     for field in fields_of(kind):
         place = filled
         *groups, last = field.name.split(".")
@@ -255,12 +270,14 @@ def toml_value(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        # A JSON string is a TOML string, but for DEL, which TOML wants escaped.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return _quoted(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, Mapping):
-        return (
-            "{ " + ", ".join(f"{json.dumps(str(key), ensure_ascii=False)} = {toml_value(v)}" for key, v in value.items()) + " }"
-        )
+        return "{ " + ", ".join(f"{_quoted(str(key))} = {toml_value(entry)}" for key, entry in value.items()) + " }"
     raise InvalidInputError(f"{value!r} cannot be written as TOML.", "Leave the field out.")
+
+
+def _quoted(text: str) -> str:
+    """A JSON string is a TOML string, but for DEL, which TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

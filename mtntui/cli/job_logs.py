@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,15 +87,18 @@ def show_output(queue: JobQueue, identifier: str, *, lines: int | None, follow: 
     """
     tail = OutputTail(queue.output(identifier))
     text = "".join(tail.read())
+    if not follow:
+        text += tail.finish()
     if lines is not None:
-        text = "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
+        text = "".join(StringIO(text, newline="\n").readlines()[-lines:]) if lines else ""  # a bar's \r ends no line
     writer = TerminalWriter(sys.stdout)
     _write(writer, text, as_json)
     if follow:
         for _ in _until_over(queue, identifier):
-            for piece in tail.read():
+            for piece in filter(None, tail.read()):
                 _write(writer, piece, as_json)
-    _write(writer, tail.finish(), as_json)
+        if rest := tail.finish():
+            _write(writer, rest, as_json)
     writer.finish()
     return 0
 
@@ -102,7 +106,7 @@ def show_output(queue: JobQueue, identifier: str, *, lines: int | None, follow: 
 def _write(writer: TerminalWriter, text: str, as_json: bool) -> None:
     if not as_json:
         writer.write(text)
-    elif text:
+    else:
         shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         print_text(json.dumps({"output": shown}, ensure_ascii=False))
 
@@ -137,7 +141,8 @@ class OutputTail:
         at = data.rfind(self._before)
         self._place = at + len(self._before) if at >= 0 else 0
         self._before = data[: self._place][-_TAIL:]
-        self._rest = b""
+        if at < 0:
+            self._rest = b""
 
     def finish(self) -> str:
         """What is left of a character that never became whole."""

@@ -88,8 +88,8 @@ def _register_logs(parts: Any) -> None:
         help="the lines that a job told, or what its libraries printed",
         description="Print the lines that a job told, with their times (the last 5,000 are kept), or with --output what it and\n"
         "its libraries printed (the last megabytes are kept).",
-        epilog="--json writes a list of objects with id, time, line; with --follow one such object per line;\n"
-        "with --output objects with output in their place.",
+        epilog="--json writes a list of objects with id, time, line; with --follow one such object per line.\n"
+        "With --output it writes an object with output, with --follow one per line for what is added each time.",
     )
     parser.add_argument("job", metavar="ID", help=_ID)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job ends; Ctrl+C ends only the following")
