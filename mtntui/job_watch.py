@@ -42,8 +42,8 @@ def sentence(ended: Sequence[JobRecord]) -> str:
     """What to say of jobs that ended; empty when there is nothing to say: that the user cancelled one is known."""
     told = [job for job in ended if job.state != "cancelled"]
     if len(told) == 1:
-        why = f" {told[0].error}" if told[0].error else ""
-        return f"“{one_line(told[0].title, 60)}” {_WORDS[told[0].state]}.{one_line(why, 200)}"
+        job = told[0]
+        return f"“{one_line(job.title, 60)}” {_WORDS[job.state]}. {one_line(job.error, 200)}".rstrip()
     counts = {word: sum(job.state == state for job in told) for state, word in _WORDS.items()}
     return f"{len(told)} jobs ended: {', '.join(f'{n} {word}' for word, n in counts.items() if n)}." if told else ""
 

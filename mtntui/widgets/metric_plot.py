@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
@@ -301,12 +302,13 @@ class MetricPlot(Widget, can_focus=True, inherit_bindings=False):
         if place is not None:
             style = self._style(str(place % _COLOURS + 1))
             mark = Segment(f" {_LETTERS[place % len(_LETTERS)]} ", text + Style(color=style.color, bold=True))
-        label = one_line(name, 28)
+        width = min(28, max(map(len, self._names)))
+        label = set_cell_size(one_line(name, width), width)
         values = [self._value(self._curves.get(name, ()))]
         if self._other:
             values.append(f"other {self._value(self._other.get(name, ()))}")
         told = "  ".join(values)
-        return Strip([Segment("›" if chosen else " ", text), mark, Segment(f"{label:<28} {told}", text)]).extend_cell_length(
+        return Strip([Segment("›" if chosen else " ", text), mark, Segment(f"{label} {told}", text)]).extend_cell_length(
             self.size.width, text
         )
 

@@ -44,8 +44,7 @@ _WAKE_SECONDS = 1.0
 _NOTHING = """\
 No jobs yet.
 
-A job is long work that goes on when this terminal is gone: fetching a model,
-making a graph to chat with of its weights.
+A job is long work that goes on when this terminal is gone: fetching a model, or making a graph to chat with of its weights.
 
 Ctrl+N starts one. Esc goes back to the chat."""
 
