@@ -1,9 +1,12 @@
-"""What a job's processes print: a file, kept short while they write to it."""
+"""What a job's processes leave on the disk besides their work: what they print, kept short, and a reserve for the end."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+RESERVE = "reserve"
+"""A file in a job's folder that takes a little of the disk, and is given up so that the job's end can be saved."""
 
 LARGEST = 16 << 20
 KEPT = 4 << 20

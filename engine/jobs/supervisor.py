@@ -16,7 +16,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from engine.errors import EngineError
-from engine.jobs.output import keep_short, last_line
+from engine.jobs.output import RESERVE, keep_short, last_line
 from engine.jobs.usage import Usage
 from engine.processes import JOB_VARIABLE, alive, end_family, hold, log_line, start_detached
 from engine.settings import JobSettings, load_settings
@@ -127,6 +127,7 @@ class Supervisor:
         """A worker is gone without a word."""
         if not end_family(job.id):
             log_line(f"{job.id}: some of its processes cannot be killed")
+        (self._workspace.job_folder(job.id) / RESERVE).unlink(missing_ok=True)
         worker, stopping = self._workers.pop(job.id, None), self._stopping.pop(job.id, None)
         if job.state == "stopping":
             grace = f"{self._settings.grace_seconds:g} s"

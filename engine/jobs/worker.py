@@ -11,12 +11,14 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 from engine.errors import EngineError, InvalidInputError
 from engine.jobs.kinds import kind_of
+from engine.jobs.output import RESERVE
 from engine.jobs.reporter import StoreReporter
 from engine.jobs.start import ensure_supervisor
 from engine.processes import end_family, hold, log_line, mark_of
@@ -28,6 +30,7 @@ from engine.workspace import Workspace
 _LOCK_SECONDS = 2.0
 _BETWEEN_LOOKS = 1.0
 _SAVING_SECONDS = 30.0
+_RESERVED = 1 << 20
 _STOPPED = "stopped"
 """The code of the error by which work says that it ended because it was asked to."""
 
@@ -51,13 +54,23 @@ def main(arguments: list[str]) -> int:
     record = jobs.claim(job, os.getpid(), mark_of(os.getpid()), limit)
     if record is None:
         return 0
+    reserve = _reserve(folder)
     reporter = StoreReporter(workspace, database, job, record.seconds)
     signal.signal(signal.SIGTERM, lambda *_: reporter.stop())
     threading.Thread(target=_watch_supervisor, args=(workspace,), name="supervisor watch", daemon=True).start()
     ending = _work(record, jobs, reporter)
+    reserve.unlink(missing_ok=True)  # a job that filled the disk still gets its end on record
     saved = _save(jobs, record, reporter, *ending)
     end_family(job, spare=os.getpid())
     return 0 if saved else 1
+
+
+def _reserve(folder: Path) -> Path:
+    """A file that takes a little of the disk, to be given up when the job's end is to be saved."""
+    path = folder / RESERVE
+    with suppress(OSError):  # it is full already; the end is tried to be saved for a while
+        path.write_bytes(b"\1" * _RESERVED)
+    return path
 
 
 def _watch_supervisor(workspace: Workspace) -> None:
@@ -79,13 +92,13 @@ def _work(record: JobRecord, jobs: Jobs, reporter: StoreReporter) -> tuple[State
     except EngineError as error:
         if error.code == _STOPPED or reporter.should_stop():
             return "cancelled", "", "", None
-        traceback.print_exc()
+        _tell_traceback()
         return "failed", error.message, error.hint, None
     except MemoryError:
-        traceback.print_exc()
+        _tell_traceback()
         return "failed", "There was not enough memory.", "Close other programs, or take a smaller model or batch.", None
     except BaseException as error:
-        traceback.print_exc()
+        _tell_traceback()
         said = str(error).strip().split("\n")[0][:300]
         what = f"{type(error).__name__}: {said}" if said else type(error).__name__
         return (
@@ -97,6 +110,11 @@ def _work(record: JobRecord, jobs: Jobs, reporter: StoreReporter) -> tuple[State
     if reporter.should_stop() and result is None:
         return "cancelled", "", "", None
     return "succeeded", "", "", result or {}
+
+
+def _tell_traceback() -> None:
+    with suppress(OSError):  # the output may be on a full disk
+        traceback.print_exc()
 
 
 def _filled(record: JobRecord, jobs: Jobs) -> dict[str, Any]:
@@ -133,7 +151,8 @@ def _save(
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Threads of libraries must not hold up the end of a job that is over.
     os._exit(status)

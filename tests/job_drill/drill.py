@@ -22,6 +22,7 @@ class DrillConfig(BaseModel):
     deaf: bool = False  # never asks whether to stop
     children: int = 0  # processes that ignore SIGTERM, in sessions of their own
     prints_mb: int = 0
+    fills: bool = False  # the disk
     error: str = ""
     crash: bool = False
     made: str = ""  # the name of what it makes
@@ -38,6 +39,10 @@ def run(config: DrillConfig, reporter):
         subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True, close_fds=True)
     for _ in range(config.prints_mb):
         print("x" * (1 << 20))
+    if config.fills:
+        with (reporter.folder / "large").open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * (1 << 16))
     checkpoint = reporter.folder / "checkpoint"
     began, first = time.monotonic(), _reached(checkpoint)
     for step in range(first, config.steps):

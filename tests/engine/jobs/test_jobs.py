@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from job_workspace import job_place
 
 from engine.errors import InvalidInputError, NotFoundError
 from engine.processes import alive, held, mark_of
@@ -25,7 +26,7 @@ def test_a_job_runs_tells_and_ends(place) -> None:
     assert place.jobs.metrics(job.id, "loss")[9].value == 0.1
     assert [(one.kind, one.name) for one in place.jobs.artefacts(job.id)] == [("model", "thing")]
     assert done.seconds >= 0.5
-    assert not place.orphans()
+    place.until(job.id, lambda _: not place.orphans())
 
 
 def test_the_supervisor_is_one_and_ends_when_nothing_is_left(place) -> None:
@@ -91,10 +92,7 @@ def test_a_job_that_does_not_listen_is_ended_with_all_its_processes(place, monke
 def test_children_that_a_job_leaves_behind_are_ended(place) -> None:
     job = place.drill(steps=1, children=2)
     assert place.ended(job.id).state == "succeeded"
-    deadline = time.monotonic() + 5
-    while place.orphans():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    place.until(job.id, lambda _: not place.orphans())
 
 
 @pytest.mark.parametrize(("policy", "state"), [("ask", "interrupted"), ("resume", "running")])
@@ -250,3 +248,23 @@ def test_removing_takes_the_folder_and_nothing_that_is_needed(place) -> None:
     assert place.jobs.get(after.id).parent is None
     with pytest.raises(NotFoundError):
         place.jobs.get(job.id)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_job_that_fills_the_disk_fails_and_says_so(tmp_path, monkeypatch) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode()}")
+    try:
+        with job_place(disk / "home", monkeypatch) as place:
+            job = place.drill(fills=True)
+            done = place.ended(job.id)
+            assert done.state == "failed"
+            assert "No space left on device" in done.error
+            (place.queue.folder(job.id) / "large").unlink()
+            after = place.drill("after", steps=1)
+            assert place.ended(after.id).state == "succeeded"
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
