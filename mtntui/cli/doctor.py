@@ -142,7 +142,8 @@ def _adopt(context: Context) -> list[str]:
 
 def _print_repair(result: Repair) -> None:
     print_text(f"The damaged database is kept as {result.kept}.")
-    print_text(f"Saved {', '.join(f'{table}: {count:,}' for table, count in result.rows.items())}.")
+    saved = {table.replace("_", " "): count for table, count in result.rows.items() if count}
+    print_text(f"Saved {', '.join(f'{table}: {count:,}' for table, count in saved.items()) or 'nothing: there was nothing'}.")
     remarks = (
         ("Messages that are lost", result.missing_messages),
         ("Messages that lost a part of their text, and are marked", result.mended_messages),

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mtntui.cli.job_watch import News
 
 _BETWEEN_LINES = 5.0  # seconds
+_BETWEEN_BARS = 0.5
+_WIDE = 100  # columns
 
 
 class Display(Protocol):
@@ -183,6 +185,7 @@ class BarDisplay(_TextDisplay):
         super().__init__(queue, database)
         self._live = live
         self._drawn: tuple[Any, ...] = ()
+        self._drawn_at = 0.0
 
     def say(self, text: str) -> None:
         """Write a line above the bar."""
@@ -197,8 +200,9 @@ class BarDisplay(_TextDisplay):
         times = f"{duration(job.seconds)} elapsed" + (f", {duration(left)} left" if left is not None else "")
         cells = [amount(job), self._speed(job), times if job.attempts else ""]
         drawn = (_what(news), cells, numbers(news.latest), _steps(job))
-        if drawn != self._drawn:
-            self._drawn = drawn
+        hurry = not self._drawn or drawn[0] != self._drawn[0]
+        if drawn != self._drawn and (hurry or time.monotonic() - self._drawn_at >= _BETWEEN_BARS):
+            self._drawn, self._drawn_at = drawn, time.monotonic()
             self._live.update(_bar(self._live.console, *drawn), refresh=True)
 
 
@@ -223,20 +227,32 @@ def _line(line: LogLine) -> str:
 
 
 def _bar(console: Console, what: str, cells: list[str], figures: str, done: int | None) -> RenderableType:
+    """The bar with all there is to say on one line, or on two where that is too long."""
     from rich.console import Group
+    from rich.constrain import Constrain
     from rich.progress_bar import ProgressBar
-    from rich.table import Table
     from rich.text import Text
 
-    row = Table.grid(padding=(0, 2, 0, 0))
-    shown: list[RenderableType] = [Text(what)]
+    wide = console.width >= _WIDE
+    first: list[RenderableType] = [Text(what)]
     if done is not None:
-        shown.append(ProgressBar(completed=done, width=30 if console.width >= 100 else 12))
-    shown += [Text(cell) for cell in cells if cell]
-    for _ in shown:
+        first.append(ProgressBar(completed=done, width=30 if wide else 16))
+    rest: list[RenderableType] = [Text(cell) for cell in cells if cell]
+    rows = [_row(first + rest)] if wide else [_row(first), _row(rest)]
+    if figures:
+        rows.append(Text(figures, style="dim", no_wrap=True, overflow="ellipsis"))
+    # The terminal echoes Ctrl+C as ^C behind the last row: where that wraps, Rich would leave the first row standing.
+    return Constrain(Group(*rows), max(20, console.width - 3))
+
+
+def _row(parts: list[RenderableType]) -> RenderableType:
+    from rich.table import Table
+
+    row = Table.grid(padding=(0, 2, 0, 0))
+    for _ in parts:
         row.add_column(no_wrap=True, overflow="ellipsis")
-    row.add_row(*shown)
-    return Group(row, Text(figures, style="dim", no_wrap=True, overflow="ellipsis")) if figures else row
+    row.add_row(*parts)
+    return row
 
 
 @contextmanager

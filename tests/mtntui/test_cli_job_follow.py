@@ -16,6 +16,7 @@ from job_workspace import DRILL, JobPlace, job_place
 from pty_program import PtyProgram
 
 from engine.store.database import now
+from engine.store.jobs import Point
 
 ENVIRONMENT = {"PYTHONPATH": f"{ROOT}{os.pathsep}{DRILL}"}
 
@@ -115,14 +116,16 @@ def test_what_a_resumed_job_does_again_is_told_again_and_the_watching_goes_on(pl
     assert {event["attempts"] for event in told if event["event"] == "state"} >= {1, 2}
 
 
-def test_a_terminal_shows_a_bar_with_the_log_above_it_and_nothing_of_it_stays(place: JobPlace) -> None:
+@pytest.mark.parametrize("columns", [60, 120])
+def test_a_terminal_shows_a_bar_with_the_log_above_it_and_nothing_of_it_stays(place: JobPlace, columns: int) -> None:
     job = place.drill(steps=10_000).id
     place.running(job)
     env = program_environment(place.workspace.home, ENVIRONMENT)
-    with PtyProgram([*PROGRAM, "jobs", "watch", job], columns=100, rows=30, env=env) as program:
+    with PtyProgram([*PROGRAM, "jobs", "watch", job], columns=columns, rows=30, env=env) as program:
         program.wait_for("starting")
         program.wait_for("loss")
         place.jobs.record(job, progress=("drilling", 10, 40, "holes"), lines=[(now(), "a line \x1b]0;owned\x07")])
+        place.jobs.record(job, points=[Point(f"a long name {number}", 1, 1.0, 1.0) for number in range(9)])
         program.wait_for("10 of 40 holes")
         program.wait_for("━━━")
         program.wait_for("a line")
@@ -132,6 +135,7 @@ def test_a_terminal_shows_a_bar_with_the_log_above_it_and_nothing_of_it_stays(pl
         assert list(at.values()) == sorted(at.values())
         place.jobs.record(job, progress=("drilling", 30, 40, "holes"))
         program.wait_for("30 of 40 holes")
+        program.wait_for("…")
         program.send("\x03")
         assert program.wait() == 3
         text = program.text()
