@@ -131,7 +131,7 @@ def test_a_damaged_database_is_found_and_repaired(home: Path, damage: Any) -> No
     repair = result["repair"]
     assert Path(repair["kept"]).read_bytes() == damaged
     assert repair["rows"]["messages"] + repair["missing_messages"] <= 60
-    assert repair["rows"]["messages"] >= 20
+    assert repair["rows"]["messages"] >= 10
     (conversation,) = mtntui_json(home, "logs", "list")
     shown = mtntui_json(home, "logs", "show", conversation["id"])["messages"]
     assert len(shown) == repair["rows"]["messages"]
@@ -143,7 +143,7 @@ def test_a_repair_tells_a_person_what_it_did(home: Path) -> None:
     damage_header(home / "mtntui.db")
     done = mtntui(home, "doctor", "--repair")
     assert done.returncode == 0
-    assert "is kept as" in done.stdout and "Saved conversations: 1, messages: 60, models: 0." in done.stdout
+    assert "is kept as" in done.stdout and "Saved conversations: 1, messages: 60." in done.stdout
     assert "nothing to repair" in mtntui(home, "doctor", "--repair").stdout
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,11 @@ build("tiny", workspace, Database(workspace.database), show)
 def workers_of(parent: int) -> list[int]:
     import psutil
 
-    return [child.pid for child in psutil.Process(parent).children(recursive=True) if "worker" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(parent).children(recursive=True):
+        with suppress(psutil.Error):  # ended meanwhile
+            found += [child.pid] if "engine.models.worker" in child.cmdline() else []
+    return found
 
 
 @pytest.mark.slow

@@ -115,7 +115,8 @@ def test_a_database_whose_header_is_garbage_comes_back_whole(copy: tuple[Path, d
     result = repair(path)
 
     assert saved_messages(path) == messages
-    assert result.rows == {"conversations": CONVERSATIONS, "messages": len(messages), "models": 2}
+    saved = {table: count for table, count in result.rows.items() if count}
+    assert saved == {"conversations": CONVERSATIONS, "messages": len(messages), "models": 2}
     assert (result.missing_messages, result.relinked_messages, result.untitled_conversations) == (0, 0, 0)
     assert result.kept.read_bytes() == damaged
     database = Database(path)
