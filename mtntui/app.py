@@ -302,6 +302,15 @@ class MtntuiApp(App[int], inherit_bindings=False):
         if not isinstance(self.screen, ModalScreen):
             await self.switch_mode(self.DEFAULT_MODE if self.current_mode == room else room)
 
+    async def chat_with(self, model: str) -> None:
+        """Go to the chat, where this model answers from now on."""
+        from mtntui.screens.chat.screen import ChatScreen
+
+        await self.switch_mode("chat")
+        for room in self.screen_stack:
+            if isinstance(room, ChatScreen):
+                await room.desk.choose(model)
+
     def action_help(self) -> None:
         """Show all keys."""
         from mtntui.screens.help import HelpScreen

@@ -52,6 +52,11 @@ class Actions:
             await asyncio.to_thread(self._services.queue.remove, job.id)
             self._screen.look()
 
+    async def chat(self) -> None:
+        """Choose the model that the job made, or the graph made of it, in the chat."""
+        graph = await asyncio.to_thread(self._services.models.runnable, self._screen.reading.model)
+        await self._screen.app.chat_with(graph.name)
+
     async def new(self) -> None:
         """Have a form filled in, and start what it says."""
         from mtntui.screens.jobs.form import Template

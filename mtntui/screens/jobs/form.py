@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -15,7 +16,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from engine.errors import EngineError
+from engine.errors import EngineError, InvalidInputError
 from engine.jobs.kinds import KINDS, Kind
 from engine.store.jobs import JobRecord, Policy
 from mtntui.keymap import command
@@ -27,6 +28,8 @@ from mtntui.widgets.choice import Choice
 if TYPE_CHECKING:
     from mtntui.services import Services
 
+
+Value = TypeVar("Value")
 
 _NONE = "There is none on record yet: fetch a model first."
 
@@ -60,6 +63,10 @@ class JobForm(Dialog[JobRecord]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         command("form.start", "f10,ctrl+g,ctrl+enter", "start", "Start", "Start the job.", show=True, priority=True),
+        command(
+            "form.save", "f2", "save", "Save", "Write the form as a TOML file, which `mtntui jobs run` takes too.", show=True
+        ),
+        command("form.load", "f3", "load", "Load", "Fill in the form from a TOML file.", show=True),
         command("form.next", "down", "app.focus_next", "Next field", "Go to the next field."),
         command("form.previous", "up", "app.focus_previous", "Field before", "Go to the field before."),
     ]
@@ -92,7 +99,7 @@ class JobForm(Dialog[JobRecord]):
 
     def _hint(self, trouble: str = "") -> None:
         hint = self.query_one("#hint", Static)
-        keys = "F10 or Ctrl+G starts it. Up and Down go through the fields. Esc starts nothing."
+        keys = "F10 or Ctrl+G starts it. F2 saves this form, F3 loads one. Esc starts nothing."
         hint.update(Content.styled(visible(trouble), "$text-error") if trouble else keys)
 
     async def _build(self, values: Mapping[str, Any]) -> None:
@@ -188,6 +195,74 @@ class JobForm(Dialog[JobRecord]):
     @on(Input.Submitted)
     def _entered(self) -> None:
         self.focus_next()
+
+    # Files
+
+    @work
+    async def action_save(self) -> None:
+        """Write what the form says into a new file."""
+        path = await self._ask("Save as", f"{self._kind.name}.toml")
+        if path is not None and self._fields:
+            await self._try(self._write, path, self._values(), done=f"Saved as {path}.")
+
+    @work
+    async def action_load(self) -> None:
+        """Fill in the form from a file."""
+        path = await self._ask("Load", f"{self._kind.name}.toml")
+        if path is not None:
+            found = await self._try(self._read_file, path, done=f"Loaded {path}.")
+            if found is not None:
+                await self._build(found)
+                self._check({field.name for field in self._fields})
+
+    async def _ask(self, title: str, name: str) -> Path | None:
+        from mtntui.screens.jobs.ask_path import AskPath
+
+        typed = await self.app.push_screen_wait(AskPath(title, name))
+        return self._path(typed) if typed else None
+
+    def _path(self, typed: str) -> Path | None:
+        try:
+            return Path(typed).expanduser()
+        except RuntimeError:
+            self._hint(f"There is no user whose folder {one_line(typed, 60)} could be in.")
+            return None
+
+    async def _try(self, what: Callable[..., Value], *arguments: object, done: str) -> Value | None:
+        """Do something with a file beside the screen, and say how it went."""
+        try:
+            result = await asyncio.to_thread(what, *arguments)
+        except EngineError as error:
+            self._hint(str(error))
+            return None
+        except FileExistsError:
+            self._hint(f"{arguments[0]} is there already. Choose another name.")
+            return None
+        except (OSError, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._hint(f"{arguments[0]} could not be written: {said}.")
+            return None
+        self._hint()
+        self.notify(visible(done), timeout=4, markup=False)
+        return result
+
+    def _write(self, path: Path, values: Mapping[str, Any]) -> None:
+        from mtntui.cli.job_fields import as_toml
+
+        with path.open("x", encoding="utf-8") as file:  # What is there already may be wanted.
+            file.write(as_toml(self._kind, values))
+
+    def _read_file(self, path: Path) -> dict[str, Any]:
+        from mtntui.cli.job_fields import read_config
+
+        found = read_config(path)
+        unknown = set(found) - set(self._kind.load_config().model_fields)
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise InvalidInputError(f"{path} has fields that this kind of job lacks: {names}.", "Choose the kind first.")
+        return found
+
+    # Starting
 
     async def action_start(self) -> None:
         """Start the job, if nothing is wrong with it."""

@@ -28,6 +28,7 @@ class Reading:
         self._again = False
         self._wanted: str | None = None
         self.job: JobRecord | None = None
+        self.model = ""  # what the job made, to chat with
         self.arrived = False
 
     @property
@@ -80,7 +81,7 @@ class Reading:
     def turn(self) -> None:
         """Another job is selected: show what the list knows of it, then read the rest."""
         jobs = self._screen.list
-        self.job = jobs.job(jobs.selected)
+        self.job, self.model = jobs.job(jobs.selected), ""
         if self.job is None:
             self._follower = None
             self._screen.detail.show_nothing("")
@@ -115,8 +116,9 @@ class Reading:
         other = await self._read_marked() if tab == "curves" else None
         if follower is not self._follower or read is None:  # Another is selected, or this one was removed.
             return
-        changed = self.job is None or self.job.state != read.job.state
-        self.job = read.job
+        made = next((artefact.name for artefact in read.artefacts if artefact.kind == "model"), "")
+        changed = self.job is None or (self.job.state, self.model) != (read.job.state, made)
+        self.job, self.model = read.job, made
         title = self._marked_job.title if self._marked_job is not None else ""
         detail.show(read, self._screen.list.pace(read.job.id), other.curves if other is not None else None, title)
         if changed:

@@ -81,6 +81,7 @@ class JobsScreen(Screen[None]):
         command("jobs.cancel", "c", "cancel", "Cancel", "Stop the selected job, after asking once.", show=True),
         command("jobs.resume", "r", "resume", "Resume", "Go on with a job that did not succeed.", show=True),
         command("jobs.clone", "e", "clone", "Change and start", "Start a job like this one, with changes.", show=True),
+        command("jobs.chat", "g", "chat", "Chat with it", "Go to the chat, with the model that the job made.", show=True),
         command(
             "jobs.mark", "m", "mark", "Compare", "Mark this job, so that its curves stand beside those of others.", show=True
         ),
@@ -200,6 +201,8 @@ class JobsScreen(Screen[None]):
                 return job is not None and job.state in RESUMABLE
             case "remove":
                 return job is not None and job.finished
+            case "chat":
+                return bool(self.reading.model)
             case "clone" | "mark" | "tab":
                 return job is not None
             case _:
@@ -259,6 +262,10 @@ class JobsScreen(Screen[None]):
     def action_remove(self) -> None:
         """Forget the job."""
         self.ask(self.actions.remove)
+
+    def action_chat(self) -> None:
+        """Chat with what the job made."""
+        self.guard(self.actions.chat(), "chat")
 
     def action_mark(self) -> None:
         """Mark the job to compare others with, or take its mark."""

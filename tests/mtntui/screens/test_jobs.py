@@ -1,13 +1,16 @@
 """The jobs room: the list, and what is done with its jobs."""
 
 import time
+import tomllib
 
 import pytest
 from job_workspace import job_place
 
+from engine.store.jobs import Artefact
 from engine.store.models import ModelRecord, Models
 from mtntui.screens.chat.screen import ChatScreen
 from mtntui.screens.confirm import Confirm
+from mtntui.screens.jobs.ask_path import AskPath
 from mtntui.screens.jobs.form import JobForm
 from mtntui.screens.jobs.screen import JobsScreen
 from mtntui.terminal_text import unsafe_in_cells
@@ -196,6 +199,50 @@ async def test_a_form_chains_a_job_to_one_that_runs(place, board, tmp_path):
         await until(pilot, lambda: len(place.jobs.browse()) == 2)
         (job,) = place.jobs.children(before.id)
         assert (job.state, job.argument) == ("queued", "model")
+
+
+async def test_a_form_is_saved_as_toml_and_filled_in_from_it(place, board, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Models(place.database).put(ModelRecord("small", "safetensors", tmp_path))
+    board.running("Export small", {"model": "small", "precision": "fp32"})
+    async with jobs_app(place) as (pilot, _):
+
+        async def form():
+            await until(pilot, lambda: isinstance(pilot.app.screen, JobForm) and bool(pilot.app.screen.query("#field-model")))
+            return pilot.app.screen
+
+        await pilot.press("e")
+        filled = await form()
+        for said in ("Saved as export.toml", "is there already"):
+            await pilot.press("f2")
+            await until(pilot, lambda: isinstance(pilot.app.screen, AskPath))
+            await pilot.press("enter")
+            await until(
+                pilot,
+                lambda said=said: pilot.app.screen is filled and said in toasts(pilot) + str(filled.query_one("#hint").render()),
+            )
+        assert tomllib.loads((tmp_path / "export.toml").read_text()) == {"model": "small", "precision": "fp32"}
+        (tmp_path / "export.toml").write_text('model = "small"\nprecision = "int8"\n')
+        await pilot.press("f3")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AskPath))
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is filled and filled.query_one("#field-precision").value == "int8")
+        (tmp_path / "export.toml").write_text('modell = "small"\n')
+        await pilot.press("f3")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AskPath))
+        await pilot.press("enter")
+        await until(pilot, lambda: "modell" in str(filled.query_one("#hint").render()))
+
+
+async def test_what_a_job_made_answers_in_the_chat(place, board, tmp_path):
+    Models(place.database).put(ModelRecord("student", "onnx", tmp_path))
+    job = board.running("Distil")
+    board.jobs.record(job.id, seconds=1, artefacts=[Artefact("model", "student")])
+    board.jobs.end(job.id, "succeeded")
+    async with jobs_app(place) as (pilot, screen):
+        await until(pilot, lambda: screen.reading.model == "student")
+        await pilot.press("g")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChatScreen) and pilot.app.screen.desk.model == "student")
 
 
 async def test_word_of_a_jobs_end_comes_in_any_room_and_leaves_what_was_cancelled_untold(place, board):
