@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, sleep
@@ -18,6 +19,7 @@ from time import monotonic, sleep
 from engine.errors import EngineError
 from engine.jobs.output import RESERVE, keep_short, last_line
 from engine.jobs.usage import Usage
+from engine.jobs.worker import NOT_NOW
 from engine.processes import JOB_VARIABLE, alive, end_family, hold, log_line, start_detached
 from engine.settings import JobSettings, load_settings
 from engine.store.database import Database, now
@@ -28,6 +30,7 @@ _TICK = 0.05
 _LOOK_SECONDS = 0.5  # between looks at the processes, which nobody tells us about
 _IDLE_SECONDS = 5.0
 _USAGE_SECONDS = 2.0
+_RETRY_SECONDS = 0.5
 _MOST_STARTS = 3  # of a worker that ends before it begins
 _MOST_RESUMES = 3
 
@@ -38,6 +41,7 @@ class _Worker:
 
     process: subprocess.Popen[bytes]
     starts: int = 1
+    began: float = field(default_factory=monotonic)
 
 
 @dataclass(slots=True)
@@ -117,7 +121,8 @@ class Supervisor:
         assert job.process is not None
         if job.id not in self._stopping:
             self._stopping[job.id] = _Stopping()
-            os.kill(job.process, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended; the next look finds that out
+                os.kill(job.process, signal.SIGTERM)
         stopping = self._stopping[job.id]
         if monotonic() - stopping.since > self._settings.grace_seconds:
             stopping.killed = True
@@ -162,7 +167,10 @@ class Supervisor:
         before = self._workers.get(job.id)
         if before is not None and before.process.poll() is None:
             return  # it has not come to claiming the job
-        starts = before.starts + 1 if before is not None else 1
+        if before is not None and monotonic() - before.began < _RETRY_SECONDS:
+            return
+        refused = before is not None and before.process.returncode == NOT_NOW
+        starts = before.starts + (not refused) if before is not None else 1
         folder = self._workspace.job_folder(job.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if starts > _MOST_STARTS:

@@ -27,6 +27,9 @@ from engine.store.database import Database
 from engine.store.jobs import JobRecord, Jobs, State
 from engine.workspace import Workspace
 
+NOT_NOW = 75
+"""The exit status of a worker that found nothing to begin: another has the job, or its resource is taken."""
+
 _LOCK_SECONDS = 2.0
 _BETWEEN_LOOKS = 1.0
 _SAVING_SECONDS = 30.0
@@ -44,16 +47,16 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     if hold(folder / "lock", _LOCK_SECONDS) is None:
-        return 0
+        return NOT_NOW
     database = Database(workspace.database)
     jobs = Jobs(database)
     waiting = jobs.find(job)
     if waiting is None:
-        return 0
+        return NOT_NOW
     limit = getattr(load_settings().jobs, waiting.resource, 1)
     record = jobs.claim(job, os.getpid(), mark_of(os.getpid()), limit)
     if record is None:
-        return 0
+        return NOT_NOW
     reserve = _reserve(folder)
     reporter = StoreReporter(workspace, database, job, record.seconds)
     signal.signal(signal.SIGTERM, lambda *_: reporter.stop())

@@ -268,3 +268,14 @@ def test_a_job_that_fills_the_disk_fails_and_says_so(tmp_path, monkeypatch) -> N
             assert place.ended(after.id).state == "succeeded"
     finally:
         subprocess.run(["umount", "-l", disk], check=False)
+
+
+def test_a_worker_that_cannot_start_is_said(place, monkeypatch, tmp_path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text("import sys, os\nif 'engine.jobs.worker' in ' '.join(sys.orig_argv): os._exit(9)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(broken), os.environ["PYTHONPATH"]]))
+    job = place.drill()
+    done = place.ended(job.id)
+    assert (done.state, done.attempts) == ("failed", 1)
+    assert done.error.startswith("Its worker could not be started")
