@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -33,6 +34,7 @@ class Records:
         self.worker = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
 
     def running(self, title: str = "Export tiny as int4", **options: object) -> str:
+        time.sleep(0.002)  # the order of jobs is that of milliseconds
         config = {"model": "tiny", "precision": "int4"}
         job = self.jobs.add("export", title, config, "processor", **options)  # type: ignore[arg-type]
         assert self.jobs.claim(job.id, self.worker.pid, mark_of(self.worker.pid), 100)
