@@ -54,6 +54,14 @@ def mtntui_json(home: Path, *arguments: str, status: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
+def the_rest(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """What a program writes until it ends, after lines that were read; `communicate` would lose what was buffered with them."""
+    output = process.stdout.read() if process.stdout is not None else ""
+    errors = process.stderr.read() if process.stderr is not None else ""
+    process.wait(30)
+    return output, errors
+
+
 def add_tiny_model(home: Path, *, name: str = "tiny", context: int = 512) -> None:
     """Put a tiny random model into the workspace; it never ends a turn by itself, so its replies are as long as is asked for."""
     workspace = Workspace(home).prepare()

@@ -37,11 +37,12 @@ def show_lines(queue: JobQueue, identifier: str, *, lines: int | None, follow: b
     Returns:
         The exit status.
     """
-    found = queue.jobs.log(identifier, limit=ALL_LINES if lines is None else lines) if lines != 0 else []
+    found = queue.jobs.log(identifier, limit=ALL_LINES if lines is None else max(1, lines))
+    last = found[-1].id if found else 0
+    found = found if lines != 0 else []
     if as_json and not follow:
         print_json([asdict(line) for line in found])
         return 0
-    last = found[-1].id if found else max((line.id for line in queue.jobs.log(identifier, limit=1)), default=0)
     for line in found:
         _show(line, as_json)
     if follow:

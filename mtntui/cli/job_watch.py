@@ -42,7 +42,7 @@ class JobWatch:
     """Looks at one job again and again, and sees to it that somebody works at it meanwhile.
 
     Args:
-        lines: how many of the log lines that are there already are news.
+        lines: how many of the log lines that are there already are news; one at least.
         curves: whether every point of its metrics is news, from the first on; else only the latest are looked at.
     """
 
@@ -99,12 +99,10 @@ class JobWatch:
         return before if before is not None and before.state != "succeeded" else None
 
     def _new_lines(self) -> list[LogLine]:
-        lines = self._jobs.log(self._identifier, after=self._last_line, limit=self._lines) if self._lines else []
-        if not self._last_line:  # The first look: from here on all of them.
-            newest = self._jobs.log(self._identifier, limit=1)
-            self._last_line = newest[-1].id if newest else 0
-        self._last_line = lines[-1].id if lines else self._last_line
-        self._lines = ALL_LINES
+        lines = self._jobs.log(self._identifier, after=self._last_line, limit=self._lines)
+        if lines:
+            self._last_line = lines[-1].id
+        self._lines = ALL_LINES  # What was left out at the first look is older than what it showed.
         return lines
 
     def _new_artefacts(self) -> list[Artefact]:

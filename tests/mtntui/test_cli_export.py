@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_program import PROGRAM, mtntui, mtntui_json, program_environment
+from cli_program import PROGRAM, mtntui, mtntui_json, program_environment, the_rest
 from hub_server import HubServer
 from job_workspace import JobPlace
 from tiny_models import tiny_weights
@@ -40,7 +40,7 @@ def test_an_export_outlives_ctrl_c_and_can_be_watched_again(home: Path) -> None:
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
     process.send_signal(signal.SIGINT)
-    last = json.loads(process.communicate(timeout=10)[0].splitlines()[-1])
+    last = json.loads(the_rest(process)[0].splitlines()[-1])
     assert (process.returncode, last["event"], last["id"]) == (3, "detached", first["id"])
     assert last["state"] in ("queued", "running")
     done = mtntui(home, "jobs", "watch", first["id"][:8])

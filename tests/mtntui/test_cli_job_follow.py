@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_program import PROGRAM, ROOT, mtntui, program_environment
+from cli_program import PROGRAM, ROOT, mtntui, program_environment, the_rest
 from job_workspace import DRILL, JobPlace, job_place
 from pty_program import PtyProgram
 
@@ -61,7 +61,7 @@ def test_a_job_that_is_cancelled_from_elsewhere_ends_the_watching_with_130(place
     assert watcher.stdout is not None
     place.running(job)
     assert jobs(place, "cancel", job).returncode == 0
-    rest = events(watcher.communicate(timeout=20)[0])
+    rest = events(the_rest(watcher)[0])
     assert watcher.returncode == 130
     assert (rest[-1]["event"], rest[-1]["job"]["state"]) == ("end", "cancelled")
 
@@ -74,7 +74,7 @@ def test_a_signal_ends_the_following_alone(place: JobPlace, number: signal.Signa
     assert watcher.stdout is not None
     watcher.stdout.readline()
     watcher.send_signal(number)
-    _, said = watcher.communicate(timeout=10)
+    _, said = the_rest(watcher)
     assert watcher.returncode == (3 if number == signal.SIGINT else 143)
     assert (
         said
@@ -91,7 +91,7 @@ def test_json_tells_every_line_and_every_point_once(place: JobPlace) -> None:
     assert watcher.stdout is not None
     first = watcher.stdout.readline()
     place.jobs.record(job, progress=("drilling", 3, 10, "holes"), lines=[(now(), "while")])
-    told = events(first + watcher.communicate(timeout=20)[0])
+    told = events(first + the_rest(watcher)[0])
     assert watcher.returncode == 0
     assert [event["step"] for event in told if event["event"] == "metric" and event["name"] == "loss"] == list(range(100))
     assert [event["line"] for event in told if event["event"] == "log"] == ["before", "while"]
@@ -108,7 +108,7 @@ def test_what_a_resumed_job_does_again_is_told_again_and_the_watching_goes_on(pl
     worker = place.jobs.get(job).process
     assert worker is not None
     os.kill(worker, signal.SIGKILL)
-    told = events(watcher.communicate(timeout=30)[0])
+    told = events(the_rest(watcher)[0])
     assert watcher.returncode == 0
     steps = [event["step"] for event in told if event["event"] == "metric" and event["name"] == "loss"]
     fall = next(at for at in range(1, len(steps)) if steps[at] < steps[at - 1])
@@ -152,7 +152,7 @@ def test_a_job_that_waits_says_for_what(place: JobPlace) -> None:
     assert watcher.stdout.readline() == f"Drill second ({waiting[:8]})\n"
     assert watcher.stdout.readline() == "waits for Drill first to succeed\n"
     jobs(place, "cancel", first)
-    out, error = watcher.communicate(timeout=20)
+    out, error = the_rest(watcher)
     assert (watcher.returncode, out) == (130, "cancelled\n")
     assert error.startswith(f"The job before it, {first}, was cancelled.")
 
@@ -176,7 +176,7 @@ def test_the_log_is_followed_until_the_job_ends(place: JobPlace) -> None:
     assert follower.stdout is not None
     assert follower.stdout.readline().endswith("  one\n")
     place.jobs.record(job, lines=[(now(), "two")])
-    assert follower.communicate(timeout=20)[0].endswith("  two\n")
+    assert the_rest(follower)[0].endswith("  two\n")
     assert follower.returncode == 0 and place.jobs.get(job).state == "succeeded"
 
 
@@ -197,7 +197,7 @@ def test_a_job_that_is_removed_meanwhile_ends_the_watching_with_a_sentence(place
     watcher.stdout.readline()
     with place.database.transaction() as connection:  # as cancel and remove between two looks do
         connection.execute("DELETE FROM jobs WHERE id = ?", (job,))
-    assert watcher.communicate(timeout=10)[1].startswith(f"The job {job} was removed meanwhile.")
+    assert the_rest(watcher)[1].startswith(f"The job {job} was removed meanwhile.")
     assert watcher.returncode == 1
 
 
@@ -215,4 +215,4 @@ def test_a_supervisor_that_was_killed_is_replaced_by_who_watches(place: JobPlace
     while watcher.poll() is None and time.monotonic() < deadline:  # nobody but the watcher looks
         time.sleep(0.1)
     assert watcher.returncode == 0
-    watcher.communicate()
+    the_rest(watcher)
