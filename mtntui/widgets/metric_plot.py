@@ -254,11 +254,10 @@ class MetricPlot(Widget, can_focus=True, inherit_bindings=False):
     def _paint_plot(self, lines: list[_Line], scale: Scale, width: int, height: int) -> Iterator[Strip]:
         canvas = Canvas(width, height)
         ends: dict[tuple[int, int], tuple[str, int]] = {}
+        for line in lines if self.smoothing else ():  # All of them first: none hides another's smooth curve.
+            canvas.draw(line.curve, scale, _RAW)
         for line in lines:
-            curve = line.curve
-            if self.smoothing:
-                canvas.draw(curve, scale, _RAW)
-                curve = smoothed(curve)
+            curve = smoothed(line.curve) if self.smoothing else line.curve
             canvas.draw(curve, scale, line.owner, dotted=line.other)
             y = scale.y(curve[-1][1], height) if curve else None
             if y is not None and len(lines) > 1:

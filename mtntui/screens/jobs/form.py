@@ -54,7 +54,13 @@ class JobForm(Dialog[JobRecord]):
     DEFAULT_CSS = """
     JobForm {
         & #box { width: 84; height: auto; }
-        & #form { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
+        & #form {
+            height: auto;
+            max-height: 60vh;
+            scrollbar-size-vertical: 1;
+            scrollbar-background: $surface;
+            scrollbar-color: $panel;
+        }
         & #fields { height: auto; }
         & Input { border: none; height: 1; background: $boost; padding: 0 1; &:focus { background: $primary-muted; } }
         & .label { height: 1; text-style: bold; }
@@ -173,7 +179,9 @@ class JobForm(Dialog[JobRecord]):
         for field in self._fields:
             if field.name in names:
                 about = self.query_one(f"#about-{field.name}", Static)
-                trouble = _NONE if field.options == () and field.name in wrong else wrong.get(field.name)
+                trouble = wrong.get(field.name)
+                if trouble and not self._value(f"field-{field.name}"):
+                    trouble = _NONE if field.options == () else "It cannot be empty."
                 about.update(Content.styled(f"✗ {visible(trouble)}", "$text-error") if trouble else visible(field.help))
         return not wrong
 

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.dom import DOMNode
-from textual.screen import Screen
 from textual.widgets import Static
 
 from engine.errors import EngineError
 from engine.store.jobs import RESUMABLE, JobRecord
 from mtntui.keymap import command
-from mtntui.screens.chat.store_watch import StoreWatch
 from mtntui.screens.confirm import Confirm
 from mtntui.screens.jobs.actions import Actions
 from mtntui.screens.jobs.reading import Reading
+from mtntui.screens.room import Room
 from mtntui.services import Services
+from mtntui.store_watch import StoreWatch
 from mtntui.widgets.job_detail import TABS, JobDetail
 from mtntui.widgets.job_list import JobList
 from mtntui.widgets.key_hints import KeyHints
@@ -49,7 +48,7 @@ A job is long work that goes on when this terminal is gone: fetching a model, or
 Ctrl+N starts one. Esc goes back to the chat."""
 
 
-class JobsScreen(Screen[None]):
+class JobsScreen(Room):
     """The list of jobs, and one of them in detail.
 
     Args:
@@ -101,7 +100,6 @@ class JobsScreen(Screen[None]):
         self.reading = Reading(self)
         self.actions = Actions(self)
         self._watch = StoreWatch(services.database)
-        self._asking = False
         self._wake_trouble = ""
 
     def compose(self) -> ComposeResult:
@@ -153,31 +151,6 @@ class JobsScreen(Screen[None]):
             if str(error) != self._wake_trouble:  # Once, and not every second.
                 self._wake_trouble = str(error)
                 self.app.say_error(error)
-
-    def guard(self, awaitable: Awaitable[Any], group: str) -> None:
-        """Do something beside the screen; what goes wrong is said, and ends nothing."""
-
-        async def guarded() -> None:
-            try:
-                await awaitable
-            except Exception as error:
-                self.app.say_error(error)
-
-        self.run_worker(guarded(), group=group, exclusive=False)
-
-    def ask(self, asking: Callable[[], Awaitable[None]]) -> None:
-        """Do something that opens a dialog, unless one is open or about to be."""
-        if self._asking:
-            return
-        self._asking = True
-
-        async def ask() -> None:
-            try:
-                await asking()
-            finally:
-                self._asking = False
-
-        self.guard(ask(), "dialog")
 
     async def confirm(self, question: str, consequence: str, verb: str) -> bool:
         """Ask; True when the user said yes."""

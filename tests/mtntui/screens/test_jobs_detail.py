@@ -74,6 +74,18 @@ async def test_curves_grow_while_the_job_runs_and_the_cursor_reads_them(place, b
         assert plot.shown == {"loss", "rate"}
 
 
+async def test_the_mouse_reads_a_curve_and_takes_its_cursor_with_it(place, board):
+    job = board.running("Busy")
+    board.jobs.record(job.id, seconds=1, points=curve("loss", *range(100)))
+    async with jobs_app(place) as (pilot, _):
+        await pilot.press("2")
+        await until(pilot, lambda: "99 at 99" in shown(pilot))
+        await pilot.hover("#job-curves", offset=(10, 5))
+        assert " 0 at 0" in shown(pilot)
+        await pilot.hover("#job-list")
+        assert "99 at 99" in shown(pilot)
+
+
 async def test_a_logarithmic_scale_leaves_out_what_has_no_logarithm(place, board):
     job = board.running("Busy")
     board.jobs.record(job.id, seconds=1, points=curve("loss", 1000, 100, 10, 1, 0, -5, float("inf")))
