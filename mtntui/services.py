@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from engine.store.conversations import Conversations
 from engine.store.database import Database
-from engine.store.jobs import Jobs
 from engine.store.models import ModelRecord, Models
 from mtntui.drafts import DraftFiles
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from engine.inference.client import HostClient
     from engine.jobs.queue import JobQueue
     from engine.settings import Settings
+    from engine.store.jobs import Jobs
     from mtntui.model_pull import ModelPull
 
 
@@ -44,7 +44,9 @@ class Services:
 
     @cached_property
     def jobs(self) -> Jobs:
-        """The jobs on record."""
+        """The jobs on record; imported when they are first looked at, which is after the first paint."""
+        from engine.store.jobs import Jobs
+
         return Jobs(self.database)
 
     @cached_property

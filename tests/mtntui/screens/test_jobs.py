@@ -1,5 +1,8 @@
 """The jobs room: the list, and what is done with its jobs."""
 
+import asyncio
+import subprocess
+import sys
 import time
 import tomllib
 
@@ -255,3 +258,35 @@ async def test_word_of_a_jobs_end_comes_in_any_room_and_leaves_what_was_cancelle
         board.jobs.end(job.id, "failed", error="The disk is full.")
         await until(pilot, lambda: "“Busy” failed. The disk is full." in toasts(pilot))
         assert "Unwanted" not in toasts(pilot)
+
+
+async def test_leaving_the_program_from_the_jobs_keeps_what_is_written_in_the_chat(place):
+    async with jobs_app(place) as (pilot, _):
+        await pilot.press("ctrl+t")
+        await type_text(pilot, "unsent")
+        await pilot.press("ctrl+t", "ctrl+q")
+        drafts = place.workspace.home / "drafts"
+        await until(pilot, lambda: any("unsent" in file.read_text() for file in drafts.glob("*")), 0.9)
+
+
+async def test_the_jobs_room_loads_no_pydantic_until_a_form_opens(place):
+    code = """
+import asyncio, sys
+from engine.settings import Settings
+from engine.store.database import Database
+from mtntui.app import MtntuiApp
+from mtntui.services import Services
+async def main():
+    settings = Settings(home=sys.argv[1])
+    app = MtntuiApp(Services(settings, Database(settings.workspace.prepare().database)))
+    async with app.run_test() as pilot:
+        for key in ("ctrl+t", "ctrl+n"):
+            await pilot.press(key)
+            await pilot.pause(2)
+            print("pydantic" in sys.modules)
+asyncio.run(main())
+"""
+    ran = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", code, str(place.workspace.home)], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["False", "True"]
