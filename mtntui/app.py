@@ -23,8 +23,8 @@ from engine.errors import EngineError
 from engine.settings import source_of
 from engine.store.database import Database
 from mtntui.keymap import Command, command, commands, complaints, key_name
-from mtntui.screens.chat.store_watch import StoreWatch
 from mtntui.services import Services
+from mtntui.store_watch import StoreWatch
 from mtntui.terminal_text import one_line, visible
 from mtntui.widgets.control_filter import ControlFilter
 

@@ -195,7 +195,7 @@ class Desk:
         self._show_numbers(messages)
         screen.list.follow(conversation.id if conversation else None)
         if messages and messages[-1].status == "streaming" and self._shown:
-            screen.guard(screen.replying.resume(messages[-1], screen.replying.claim()), "reply", exclusive=False)
+            screen.guard(screen.replying.resume(messages[-1], screen.replying.claim()), "reply")
 
     async def _show_messages(self, conversation: Conversation) -> list[StoredMessage]:
         """Show the conversation's end, or what a search found in it; returns its last messages."""

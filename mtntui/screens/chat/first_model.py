@@ -120,7 +120,7 @@ class FirstModel:
             self._phase = state.phase
             self._screen.refresh_bindings()
         if state.phase == "done" and not self._screen.desk.model:
-            self._screen.guard(self._screen.desk.choose(state.model), "open", exclusive=False)
+            self._screen.guard(self._screen.desk.choose(state.model), "open")
         elif (welcome := self._welcome_shown()) is not None:
             welcome.pull = state
         elif state.phase == "done":

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.dom import DOMNode
-from textual.screen import Screen
 from textual.widgets import Static
 
 from engine.errors import EngineError
@@ -24,8 +23,9 @@ from mtntui.screens.chat.keys import KEYS
 from mtntui.screens.chat.opinions import Opinions
 from mtntui.screens.chat.replying import Replying
 from mtntui.screens.chat.sending import Sending
-from mtntui.screens.chat.store_watch import StoreWatch
+from mtntui.screens.room import Room
 from mtntui.services import Services
+from mtntui.store_watch import StoreWatch
 from mtntui.widgets.conversation_list import ConversationList, Titles
 from mtntui.widgets.key_hints import KeyHints
 from mtntui.widgets.prompt import Prompt
@@ -34,7 +34,7 @@ from mtntui.widgets.too_small import SMALLEST, TooSmall
 from mtntui.widgets.transcript import Transcript
 
 if TYPE_CHECKING:
-    from mtntui.app import MtntuiApp
+    pass
 
 _WIDE = 100
 """Columns from which the list of conversations stands beside the transcript; below, it opens over it."""
@@ -43,7 +43,7 @@ _POLL_SECONDS = 1.0
 _FIRST_PAINT_SECONDS = 0.01
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(Room):
     """Conversations, transcript, prompt, status, keys.
 
     Args:
@@ -51,7 +51,6 @@ class ChatScreen(Screen[None]):
         first: the id of the conversation to open; None: the one used last.
     """
 
-    app: MtntuiApp
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012 - Textual declares it as an instance variable
     VERTICAL_BREAKPOINTS = [(0, "-short"), (SMALLEST[1], "-tall")]  # noqa: RUF012
     DEFAULT_CSS = """
@@ -94,7 +93,6 @@ class ChatScreen(Screen[None]):
         self.opinions = Opinions(self)
         self.first_model = FirstModel(self)
         self._watch = StoreWatch(services.database)
-        self._asking = False
         self.arrived = False
         self._new_early = False
         self._asked_early: Callable[[], object] | None = None
@@ -134,7 +132,7 @@ class ChatScreen(Screen[None]):
         self.call_after_refresh(self.set_timer, _FIRST_PAINT_SECONDS, self._arrive)
 
     def _arrive(self) -> None:
-        self.guard(self._fill(), "arrive")
+        self.guard(self._fill(), "arrive", exclusive=True)
         self.set_interval(_POLL_SECONDS, self._poll)
 
     async def _fill(self) -> None:
@@ -152,41 +150,9 @@ class ChatScreen(Screen[None]):
     def _poll(self) -> None:
         try:
             if self._watch.changed():
-                self.guard(self.desk.catch_up(), "catch up", exclusive=False)
+                self.guard(self.desk.catch_up(), "catch up")
         except EngineError as error:
             self.app.say_error(error)
-
-    def guard(self, awaitable: Awaitable[Any], group: str, *, exclusive: bool = True) -> None:
-        """Do something beside the screen; what goes wrong is said, and ends nothing.
-
-        Args:
-            awaitable: what to do.
-            group: the kind of thing it is.
-            exclusive: whether what still goes on of this group is cancelled first. Never for what mounts or removes widgets:
-                Textual would cancel those widgets' own tasks, and they would stay, dead.
-        """
-
-        async def guarded() -> None:
-            try:
-                await awaitable
-            except Exception as error:
-                self.app.say_error(error)
-
-        self.run_worker(guarded(), group=group, exclusive=exclusive)
-
-    def ask(self, asking: Callable[[], Awaitable[None]]) -> None:
-        """Do something that opens a dialog, unless one is open or about to be: keys come in bursts, dialogs one at a time."""
-        if self._asking:
-            return
-        self._asking = True
-
-        async def ask() -> None:
-            try:
-                await asking()
-            finally:
-                self._asking = False
-
-        self.guard(ask(), "dialog", exclusive=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer to stop while there is something to stop, and to go back while the focus is elsewhere."""
@@ -213,7 +179,7 @@ class ChatScreen(Screen[None]):
         """Begin to stop the reply in progress; False when there is none. A host that does not answer keeps no key waiting."""
         if self.replying.reply is None:
             return False
-        self.guard(self.replying.stop(), "stop")
+        self.guard(self.replying.stop(), "stop", exclusive=True)
         return True
 
     def action_stop(self) -> None:
@@ -236,7 +202,7 @@ class ChatScreen(Screen[None]):
         if self.replying.busy:
             self.app.say("A reply is being written. Esc stops it.", severity="warning")
         else:
-            self.guard(self._again(self.replying.claim()), "reply", exclusive=False)
+            self.guard(self._again(self.replying.claim()), "reply")
 
     async def _again(self, claim: object) -> None:
         try:
@@ -262,7 +228,7 @@ class ChatScreen(Screen[None]):
 
     async def action_rate(self, rating: Literal["good", "bad", ""]) -> None:
         """Record a rating."""
-        self.guard(self.opinions.rate(rating), "opinion", exclusive=False)
+        self.guard(self.opinions.rate(rating), "opinion")
 
     def action_correct(self) -> None:
         """Open the editor for a correction."""
@@ -270,14 +236,14 @@ class ChatScreen(Screen[None]):
 
     def action_copy_reply(self) -> None:
         """Copy a message."""
-        self.guard(self.opinions.copy(), "opinion", exclusive=False)
+        self.guard(self.opinions.copy(), "opinion")
 
     # Conversations
 
     def action_new(self) -> None:
         """Begin a new conversation."""
         if self.desk.opened:
-            self.guard(self.desk.open_new(), "open", exclusive=False)
+            self.guard(self.desk.open_new(), "open")
         else:
             self._new_early = True
         self.set_focus(self.prompt)
@@ -310,16 +276,16 @@ class ChatScreen(Screen[None]):
     def _opened(self, event: ConversationList.Opened) -> None:
         self.remove_class("-list-open")
         self.list.leave_search()
-        self.guard(self.desk.open(event.identifier, event.query), "open", exclusive=False)
+        self.guard(self.desk.open(event.identifier, event.query), "open")
         self.set_focus(self.prompt)
 
     @on(ConversationList.Searched)
     def _searched(self) -> None:
-        self.guard(self.desk.fill_list(), "list")
+        self.guard(self.desk.fill_list(), "list", exclusive=True)
 
     @on(ConversationList.MoreWanted)
     def _more_wanted(self) -> None:
-        self.guard(self.desk.extend_list(), "list")
+        self.guard(self.desk.extend_list(), "list", exclusive=True)
 
     def _chosen(self, from_list: bool) -> str | None:
         """The conversation an action is about."""
@@ -335,11 +301,11 @@ class ChatScreen(Screen[None]):
     def action_delete(self, from_list: bool = False) -> None:
         """Hide a conversation, and say how to get it back."""
         if (identifier := self._chosen(from_list)) is not None:
-            self.guard(self.filing.delete(identifier), "open", exclusive=False)
+            self.guard(self.filing.delete(identifier), "open")
 
     def action_undo_delete(self) -> None:
         """Bring the last deleted conversation back."""
-        self.guard(self.filing.undo_delete(), "open", exclusive=False)
+        self.guard(self.filing.undo_delete(), "open")
 
     # Models
 

@@ -78,7 +78,7 @@ class Sending:
         screen.clear_selection()  # What a search found is marked as selected text: Ctrl+C shall stop the reply now.
         screen.desk.drafts.hold(identifier, text)
         sending = self._send(text, identifier, screen.desk.model, screen.replying.claim())
-        screen.guard(sending, "reply", exclusive=False)
+        screen.guard(sending, "reply")
 
     async def _send(self, text: str, identifier: str, model: str, claim: object) -> None:
         """Send a message within the conversation it was written for, though another may be opened meanwhile.

@@ -29,7 +29,7 @@ from mtntui.widgets.metric_plot import MetricPlot
 from mtntui.widgets.too_small import SMALLEST, TooSmall
 
 if TYPE_CHECKING:
-    from mtntui.app import MtntuiApp
+    pass
 
 _WIDE = 110
 """Columns from which a job's details stand beside the list; below, they take its place."""
@@ -55,7 +55,6 @@ class JobsScreen(Room):
         services: the engine's parts.
     """
 
-    app: MtntuiApp
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny"), (SMALLEST[0], "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012 - Textual declares it as an instance variable
     VERTICAL_BREAKPOINTS = [(0, "-short"), (SMALLEST[1], "-tall")]  # noqa: RUF012
     DEFAULT_CSS = """
