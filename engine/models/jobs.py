@@ -51,7 +51,7 @@ def run_pull(config: PullConfig, reporter: JobReporter) -> dict[str, Any]:
         record = pull(config.model, reporter.workspace, database, reporter, as_name=config.name or None, revision=config.revision)
     finally:
         database.close()
-    reporter.artefact("model", record.name, str(record.path))
+    reporter.artefact("model", record.name)
     return {"model": record.name}
 
 
@@ -64,5 +64,5 @@ def run_export(config: ExportConfig, reporter: JobReporter) -> dict[str, Any]:
         record = build(config.model, reporter.workspace, database, reporter, precision=config.precision)
     finally:
         database.close()
-    reporter.artefact("model", record.name, str(record.path))
+    reporter.artefact("model", record.name)
     return {"model": record.name}

@@ -68,12 +68,12 @@ class Models:
 
     def all(self) -> list[ModelRecord]:
         """All models, by name."""
-        return [_record(row) for row in self._database.query(f"SELECT {_COLUMNS} FROM models ORDER BY name")]
+        return [self._record(row) for row in self._database.query(f"SELECT {_COLUMNS} FROM models ORDER BY name")]
 
     def find(self, name: str) -> ModelRecord | None:
         """The model of exactly this name, or None."""
         rows = self._database.query(f"SELECT {_COLUMNS} FROM models WHERE name = ?", (name,))
-        return _record(rows[0]) if rows else None
+        return self._record(rows[0]) if rows else None
 
     def get(self, name: str) -> ModelRecord:
         """The model of exactly this name.
@@ -88,7 +88,7 @@ class Models:
     def children(self, name: str) -> list[ModelRecord]:
         """What was made from this model, oldest first."""
         sql = f"SELECT {_COLUMNS} FROM models WHERE parent = ? ORDER BY created_at, name"
-        return [_record(row) for row in self._database.query(sql, (name,))]
+        return [self._record(row) for row in self._database.query(sql, (name,))]
 
     def lineage(self, name: str) -> list[ModelRecord]:
         """The model, its parent, and so on up to what was fetched."""
@@ -131,7 +131,7 @@ class Models:
         values = (
             record.name,
             record.format,
-            str(record.path),
+            str(self._kept(record.path)),
             record.parent,
             record.precision,
             record.source,
@@ -173,12 +173,17 @@ class Models:
             connection.execute("DELETE FROM models WHERE name = ?", (name,))
         return record
 
+    def _kept(self, path: Path) -> Path:
+        """A path as it is stored: what lies beside the database from there, so that the whole folder can be moved or copied."""
+        home = self._database.path.parent.absolute()
+        return path.relative_to(home) if path.is_relative_to(home) else path
+
+    def _record(self, row: sqlite3.Row) -> ModelRecord:
+        values = dict(row)
+        path = self._database.path.parent.absolute() / values["path"]  # one that was stored whole stays itself
+        return ModelRecord(**values | {"path": path, "details": json.loads(values["details"])})
+
 
 def _absent(name: str, names: list[str]) -> NotFoundError:
     hint = f"There are: {', '.join(names)}." if names else "Fetch one with `mtntui models pull smollm2-135m`."
     return NotFoundError(f"There is no model named {name}.", hint)
-
-
-def _record(row: sqlite3.Row) -> ModelRecord:
-    values = dict(row)
-    return ModelRecord(**values | {"path": Path(values["path"]), "details": json.loads(values["details"])})

@@ -73,3 +73,17 @@ def test_a_model_whose_parent_was_removed_meanwhile_is_refused_in_words(models: 
     with pytest.raises(NotFoundError, match="gone"):
         models.put(ModelRecord("gone-int4", "onnx", Path("/models/gone-int4"), parent="gone"))
     assert models.find("gone-int4") is None
+
+
+def test_a_home_that_was_moved_or_copied_has_its_own_models(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (home / "models" / "one").mkdir(parents=True)
+    database = Database(home / "mtntui.db")
+    Models(database).put(ModelRecord("one", "onnx", home / "models" / "one"))
+    Models(database).put(ModelRecord("far", "onnx", elsewhere))
+    assert Models(database).get("one").path == home / "models" / "one"
+    database.close()
+    home.rename(tmp_path / "moved")
+    moved = Models(Database(tmp_path / "moved" / "mtntui.db"))
+    assert moved.get("one").path == tmp_path / "moved" / "models" / "one"
+    assert moved.get("far").path == elsewhere
