@@ -193,7 +193,7 @@ class Supervisor:
 
 def _why(status: int | None, job: JobRecord) -> tuple[str, str]:
     """What a worker's death means, from its exit status where that is known; a sentence, and one that says what to do."""
-    hint = f"`mtntui jobs resume {job.id}` goes on from its last checkpoint."
+    hint = f"`mtntui jobs resume {job.id}` begins it again, at its last checkpoint where it has one."
     if status == -signal.SIGKILL:
         return "Its worker was killed, most likely because memory ran out.", hint
     if status is not None and status < 0:

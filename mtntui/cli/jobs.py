@@ -116,7 +116,8 @@ def _register_resume(parts: Any) -> None:
     parser = parts.add_parser(
         "resume",
         help="go on with a job that did not succeed",
-        description="Queue a job again that failed, was cancelled or was interrupted; it goes on from its last checkpoint.",
+        description="Queue a job again that failed, was cancelled or was interrupted.\n"
+        "It begins at its last checkpoint where it has one.",
         epilog=f"--json writes one object with {JOB_FIELDS}.",
     )
     parser.add_argument("job", metavar="ID", help=_ID)

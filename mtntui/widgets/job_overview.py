@@ -36,7 +36,7 @@ def head(job: JobRecord, pace: Pace, width: int) -> Content:
     if job.hint:
         lines.append(Content(visible(job.hint)[:2000]))
     if job.state == "interrupted" and not job.error:
-        lines.append(Content("It was cut off. R resumes it from its last checkpoint."))
+        lines.append(Content("It was cut off. R begins it again, at its last checkpoint if any."))
     return Content("\n").join(lines)
 
 

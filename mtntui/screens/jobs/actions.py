@@ -30,7 +30,7 @@ class Actions:
         job = self._screen.selected
         if job is None:
             return
-        stays = "R resumes it later from its last checkpoint." if job.state != "queued" else "It has not begun."
+        stays = "R begins it again, at its last checkpoint where it has one." if job.state != "queued" else "It has not begun."
         if await self._screen.confirm(f"Cancel “{_name(job)}”?", f"What waits for it is cancelled too. {stays}", "cancels it"):
             await asyncio.to_thread(self._services.queue.cancel, job.id)
             self._screen.look()
