@@ -29,7 +29,8 @@ def _server(folder: Path) -> Iterator[list[str]]:
         port = free.getsockname()[1]
     (folder / "config").write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPermitUserEnvironment no\nAcceptEnv MTNTUI_* PYTHONPATH\n"
+        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nPermitUserEnvironment no\n"
+        "AcceptEnv MTNTUI_* PYTHONPATH\n"
     )
     Path("/run/sshd").mkdir(exist_ok=True)
     with subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL) as server:
