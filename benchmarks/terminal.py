@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ _ORDER = ("first painted chat screen", "resident memory before a model is used",
 
 def _visit(program: Program, options: Options) -> Visit | str:
     """One visit; for a peer that does not run, why."""
+    if program.name == "mtntui":  # what the last visit typed would stand in the prompt
+        shutil.rmtree(Path(program.env["MTNTUI_HOME"]) / "drafts", ignore_errors=True)
     try:
         return visit(program, rest=2 if options.quick else 5, keys=8 if options.quick else 30)
     except PeerError as error:
