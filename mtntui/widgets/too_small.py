@@ -30,7 +30,11 @@ class TooSmall(Static):
 
     def __init__(self) -> None:
         super().__init__(_WORDS, markup=False)
+        self._sentence = ""
 
     def tell(self, sentence: str) -> None:
         """Say something that must be read even here; empty: nothing any more."""
+        if sentence == self._sentence:  # an update lays out the whole screen
+            return
+        self._sentence = sentence
         self.update(f"{_WORDS}\n\n{visible(sentence)}" if sentence else _WORDS)

@@ -176,7 +176,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
         # As in `OneLayout`, while a reply grows at the end: then the scrollbar is there already, and the end stays in sight.
         grows = self.is_anchored and self.follows and self.show_vertical_scrollbar
-        same = size == self.size and container_size == self.container_size
+        same = size == self.outer_size and container_size == self.container_size
         return super()._size_updated(size, virtual_size, container_size, layout and not (grows and same))
 
     # Paging
