@@ -77,7 +77,7 @@ class JobQueue:
         return record
 
     def resume(self, identifier: str, changes: Mapping[str, Any] | None = None) -> JobRecord:
-        """Queue a job again that did not succeed; it goes on from its last checkpoint.
+        """Queue a job again that did not succeed; it begins at its last checkpoint where it has one.
 
         Args:
             changes: fields of its configuration to set first.

@@ -39,7 +39,6 @@ class StoreReporter:
         self._progress: Progress | None = None
         self._points: dict[tuple[str, int], Point] = {}
         self._lines: list[tuple[str, str]] = []
-        self._artefacts: list[Artefact] = []
         self._stop = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="job reports", daemon=True)

@@ -169,8 +169,9 @@ class Supervisor:
             return  # it has not come to claiming the job
         if before is not None and monotonic() - before.began < _RETRY_SECONDS:
             return
-        refused = before is not None and before.process.returncode == NOT_NOW
-        starts = before.starts + (not refused) if before is not None else 1
+        # One that was refused, or killed from outside, tells nothing about whether the next can start.
+        harmless = before is not None and before.process.returncode in (NOT_NOW, -signal.SIGKILL)
+        starts = before.starts + (not harmless) if before is not None else 1
         folder = self._workspace.job_folder(job.id)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if starts > _MOST_STARTS:

@@ -93,10 +93,10 @@ def _work(record: JobRecord, jobs: Jobs, reporter: StoreReporter) -> tuple[State
         config = kind.validate(_filled(record, jobs))
         result = kind.load_run()(config, reporter)
     except EngineError as error:
-        if error.code == _STOPPED or reporter.should_stop():
+        if error.code == _STOPPED:
             return "cancelled", "", "", None
-        _tell_traceback()
-        return "failed", error.message, error.hint, None
+        _tell_traceback()  # what failed while it was asked to stop is not lost either
+        return "cancelled" if reporter.should_stop() else "failed", error.message, error.hint, None
     except MemoryError:
         _tell_traceback()
         return "failed", "There was not enough memory.", "Close other programs, or take a smaller model or batch.", None

@@ -346,7 +346,7 @@ class Jobs:
             )
 
     def requeue(self, identifier: str, config: dict[str, Any] | None = None) -> JobRecord:
-        """Queue a job again that did not succeed; it goes on from its last checkpoint.
+        """Queue a job again that did not succeed; it begins at its last checkpoint where it has one.
 
         Raises:
             InvalidInputError: it waits, runs, or has succeeded; or the one before it has not.

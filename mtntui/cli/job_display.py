@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -98,7 +99,7 @@ class JsonDisplay:
         print_text(json.dumps({"event": event} | fields, ensure_ascii=False))
 
 
-class _TextDisplay:
+class _TextDisplay(ABC):
     """What the bar and the plain lines have in common: the beginning, the log, the end."""
 
     def __init__(self, queue: JobQueue, database: Database) -> None:
@@ -124,9 +125,9 @@ class _TextDisplay:
         """Write a line that stays."""
         print_text(text)
 
+    @abstractmethod
     def draw(self, news: News) -> None:
         """Show how far it is."""
-        raise NotImplementedError
 
     def ended(self, job: JobRecord) -> None:
         """Say how it ended, what it made, and what comes next."""

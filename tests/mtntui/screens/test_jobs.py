@@ -7,7 +7,6 @@ import time
 import tomllib
 
 import pytest
-from job_workspace import job_place
 
 from engine.store.jobs import Artefact
 from engine.store.models import ModelRecord, Models
@@ -19,20 +18,7 @@ from mtntui.screens.jobs.screen import JobsScreen
 from mtntui.terminal_text import unsafe_in_cells
 
 from .chat_app import NARROW, WIDE, toasts, type_text, until
-from .jobs_app import board_of, jobs_app, rows, shown
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.delenv("TMUX", raising=False)
-    with job_place(tmp_path / "home", monkeypatch) as found:
-        yield found
-
-
-@pytest.fixture
-def board(place):
-    with board_of(place) as found:
-        yield found
+from .jobs_app import jobs_app, rows, shown
 
 
 async def test_a_key_leads_to_the_jobs_and_back_and_an_empty_list_says_what_to_do(place):

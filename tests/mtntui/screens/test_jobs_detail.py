@@ -1,26 +1,10 @@
 """The details of a job: curves, log, output, lineage."""
 
-import pytest
-from job_workspace import job_place
-
 from engine.store.jobs import Artefact, Point
 from mtntui.screens.jobs.following import MOST_POINTS, Follower, output_lines
 
 from .chat_app import NARROW, WIDE, until
-from .jobs_app import board_of, curve, jobs_app, rows, shown
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.delenv("TMUX", raising=False)
-    with job_place(tmp_path / "home", monkeypatch) as found:
-        yield found
-
-
-@pytest.fixture
-def board(place):
-    with board_of(place) as found:
-        yield found
+from .jobs_app import curve, jobs_app, rows, shown
 
 
 def braille(pilot):
